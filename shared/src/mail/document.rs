@@ -1,0 +1,135 @@
+//! JSON read so strictly that a field given twice is told; `serde_json` alone would keep the last one.
+//!
+//! Faults name fields and places, never values.
+
+use std::fmt::{self, Write as _};
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::fault::{Faults, quoted};
+use crate::address::mask_addresses;
+
+/// The document in `bytes`.
+pub(super) fn read(bytes: &[u8]) -> Result<Value, Faults> {
+    let mut twice = Twice::default();
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Node(&mut twice)
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| Faults::one("", syntax(&error)))?;
+    twice.faults.or(value)
+}
+
+fn syntax(error: &serde_json::Error) -> String {
+    format!("not JSON, from line {} column {} on: give one JSON object", error.line(), error.column())
+}
+
+/// Where the reader is, and the fields it met twice.
+#[derive(Default)]
+struct Twice {
+    path: String,
+    faults: Faults,
+}
+
+struct Node<'a>(&'a mut Twice);
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        let outer = self.0.path.len();
+        loop {
+            let _ = write!(self.0.path, "[{}]", list.len());
+            let Some(item) = items.next_element_seed(Node(&mut *self.0))? else { break };
+            list.push(item);
+            self.0.path.truncate(outer);
+        }
+        self.0.path.truncate(outer);
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        let outer = self.0.path.len();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.contains_key(&key) {
+                let path = mask_addresses(&self.0.path);
+                self.0.faults.add(path, format!("the field {} is given twice: keep one", quoted(&key)));
+            }
+            let dot = if outer == 0 { "" } else { "." };
+            let _ = write!(self.0.path, "{dot}{key}");
+            let value = entries.next_value_seed(Node(&mut *self.0))?;
+            self.0.path.truncate(outer);
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_serde_json_reads() {
+        let text = r#"{"a": [1, -2, 1.5, true, null, "x\n"], "b": {"c": {}}, "d": 18446744073709551615}"#;
+        assert_eq!(read(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn tells_fields_given_twice_and_broken_documents() {
+        let table = [
+            (r#"{"to": "x", "to": "y"}"#, r#"the field "to" is given twice: keep one"#),
+            (r#"{"a": [{}, {"n": 1, "n": 1}]}"#, r#"a[1]: the field "n" is given twice: keep one"#),
+            ("{", "not JSON, from line 1 column 1 on: give one JSON object"),
+            ("{} x", "not JSON, from line 1 column 4 on: give one JSON object"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), expected);
+        }
+        assert!(read("[".repeat(10_000).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! Asking for work: as many jobs as there are free slots, each under a permit of its account.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::{FromRedisValue, Value};
+
+use super::Queue;
+use super::job::{Job, JobError};
+use super::push::millis;
+use super::session::{SessionId, read_next_in, wrong};
+use crate::account::AccountId;
+use crate::clock::Millis;
+use crate::id::MailId;
+use crate::store::StoreError;
+
+/// What a worker asks for in one shard.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    /// Who asks.
+    pub session: &'a SessionId,
+    /// Room for so many jobs.
+    pub free: usize,
+    /// Jobs that may wait at the worker for one permit, the one under way included; at least 1.
+    pub depth: usize,
+    /// For how long jobs and permits are leased.
+    pub lease: Duration,
+    /// Accounts of which connections were closed, and how many permits the session still holds of each.
+    pub releases: &'a [(AccountId, u32)],
+}
+
+/// What the queue answers.
+#[derive(Debug, Default)]
+pub struct ClaimAnswer {
+    /// The session ran out: nothing was given, and all it had was taken back.
+    pub gone: bool,
+    /// There is more to do at once, such as a slice of due jobs to be moved.
+    pub more: bool,
+    /// When there may be work; `None`: not before somebody pushes.
+    pub next_in: Option<Duration>,
+    /// The jobs.
+    pub jobs: Vec<Claimed>,
+    /// Accounts of which this call granted permits, and how many the session holds of each now.
+    pub grants: Vec<(AccountId, u32)>,
+    /// Accounts whose unused permits others could use now.
+    pub give_up: Vec<AccountId>,
+}
+
+/// A job under a lease.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Which mail.
+    pub id: MailId,
+    /// Which account sends it.
+    pub account: AccountId,
+    /// Who holds it.
+    pub session: SessionId,
+    /// Counts the leases of this mail; only the highest may move it.
+    pub fence: u64,
+    /// Attempts so far, this one not counted.
+    pub attempts: u32,
+    /// Which recipients are still open; `None`: all.
+    pub recipients: Option<Recipients>,
+    /// Leases of this mail that ran out.
+    pub leases_lost: u32,
+    /// When it was handed over.
+    pub queued: Millis,
+    /// Until when it is tried.
+    pub deadline: Millis,
+    /// When it was claimed, by this machine's clock.
+    pub claimed: Millis,
+    /// Envelope and bytes, or why they cannot be read.
+    pub job: Result<Job, JobError>,
+}
+
+impl Queue {
+    /// Claims jobs in one shard.
+    ///
+    /// # Errors
+    /// If Redis did not do it. Jobs that it handed out without our hearing of it come back with the lease.
+    pub async fn claim(&self, shard: u16, claim: &Claim<'_>) -> Result<ClaimAnswer, StoreError> {
+        let keys = self.store.keys(shard);
+        let mut call = self.scripts.claim.call(&keys);
+        call.arg(claim.session.as_str()).arg(claim.free).arg(claim.depth.max(1)).arg(millis(claim.lease));
+        call.arg(claim.releases.len());
+        for (account, permits) in claim.releases {
+            call.arg(account.reveal()).arg(*permits);
+        }
+        let row: Vec<Value> = call.invoke_async(&mut self.store.connection()).await?;
+        read_answer(row, claim.session)
+    }
+}
+
+fn read<T: FromRedisValue>(value: Option<Value>) -> Result<T, StoreError> {
+    redis::from_redis_value(value.unwrap_or(Value::Nil)).map_err(wrong)
+}
+
+fn read_account(text: &str) -> Result<AccountId, StoreError> {
+    text.parse().map_err(wrong)
+}
+
+fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, StoreError> {
+    let mut values = row.into_iter();
+    if read::<String>(values.next())? == "gone" {
+        return Ok(ClaimAnswer { gone: true, ..ClaimAnswer::default() });
+    }
+    let more = read::<u8>(values.next())? == 1;
+    let next_in = read_next_in(read(values.next())?);
+    let rows: Vec<Vec<Value>> = read(values.next())?;
+    let grants: Vec<(String, u32)> = read(values.next())?;
+    let give_up: Vec<String> = read(values.next())?;
+    let now = Millis::now();
+    Ok(ClaimAnswer {
+        gone: false,
+        more,
+        next_in,
+        jobs: rows.into_iter().map(|row| read_job(row, session, now)).collect::<Result<_, _>>()?,
+        grants: grants
+            .into_iter()
+            .map(|(account, permits)| Ok((read_account(&account)?, permits)))
+            .collect::<Result<_, StoreError>>()?,
+        give_up: give_up.iter().map(|account| read_account(account)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn read_job(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<Claimed, StoreError> {
+    let mut values = row.into_iter();
+    let id: String = read(values.next())?;
+    let account: String = read(values.next())?;
+    let _priority: String = read(values.next())?;
+    let fence = read(values.next())?;
+    let attempts = read(values.next())?;
+    let open: String = read(values.next())?;
+    let leases_lost = read(values.next())?;
+    let queued = read(values.next())?;
+    let deadline = read(values.next())?;
+    let record = match values.next() {
+        Some(Value::BulkString(record)) => record,
+        _ => return Err(wrong("a job without a record")),
+    };
+    Ok(Claimed {
+        id: id.parse().map_err(wrong)?,
+        account: read_account(&account)?,
+        session: session.clone(),
+        fence,
+        attempts,
+        recipients: Recipients::read(&open),
+        leases_lost,
+        queued: Millis(queued),
+        deadline: Millis(deadline),
+        claimed: now,
+        job: Job::decode(&record),
+    })
+}
+
+/// Which recipients of a mail are tried again, and which were refused for good; by place in the envelope.
+/// Those in neither were delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recipients {
+    /// Tried again.
+    pub open: Vec<usize>,
+    /// Refused for good.
+    pub failed: Vec<usize>,
+}
+
+impl Recipients {
+    /// `0,3!7` → open 0 and 3, failed 7; empty: `None`, all are open.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let places = |text: &str| text.split(',').filter_map(|place| place.parse().ok()).collect();
+        let (open, failed) = text.split_once('!').unwrap_or((text, ""));
+        if text.is_empty() { None } else { Some(Self { open: places(open), failed: places(failed) }) }
+    }
+}
+
+impl fmt::Display for Recipients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = |list: &[usize]| list.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        write!(f, "{}!{}", places(&self.open), places(&self.failed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipients_are_read_as_they_were_written() {
+        for (open, failed) in [(vec![0, 3], vec![7]), (vec![1], vec![]), (vec![], vec![2, 4])] {
+            let recipients = Recipients { open, failed };
+            assert_eq!(Recipients::read(&recipients.to_string()), Some(recipients));
+        }
+        assert_eq!(Recipients::read(""), None);
+    }
+}

@@ -1,0 +1,161 @@
+-- Hands out as many jobs as a session has free slots, each under a permit of its account. ARGV: session, free slots,
+-- jobs that one permit may have waiting (depth), lease (ms), count of accounts of which it holds fewer permits now, then
+-- pairs of account and permits still held (absolute, so that repeating them is harmless).
+-- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}}.
+-- A job: {id, account, priority, fence, attempts, open recipients, leases lost, queued, deadline, job}.
+
+local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+-- How long a session goes on with a lane before others that wait come first (ms).
+local TURN = 2000
+local MOST_POPS = 500
+
+if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
+
+-- 1. Permits whose connections the session has closed.
+for i = 0, tonumber(ARGV[5]) - 1 do
+  local a, n = ARGV[6 + i * 2], tonumber(ARGV[7 + i * 2])
+  local permits, load = lane_of(s, a)
+  change_permits(a, s, math.min(permits, n), load)
+  ring_all(a)
+  for _, p in ipairs(PRIORITIES) do
+    if redis.call('LLEN', LANE .. a .. ':' .. p) > 0 then wake_for(a, 1) break end
+  end
+end
+
+-- 2. What became due, was lost, or may go on.
+local more = sweep(lease)
+
+-- 3. Jobs.
+local asked, pops = free, 0
+local jobs, ids, grants, mine = {}, {}, {}, {}
+
+local lanes = redis.call('HGETALL', LANES .. s)
+for i = 1, #lanes, 2 do
+  local permits, load = string.match(lanes[i + 1], '^(%d+):(%d+)$')
+  mine[#mine + 1] = { a = lanes[i], permits = tonumber(permits), load = tonumber(load) }
+end
+local by_account = {}
+for _, lane in ipairs(mine) do by_account[lane.a] = lane end
+if #mine > 1 then
+  table.sort(mine, function(x, y) return account(x.a).turn < account(y.a).turn end)
+end
+
+local function hand_out(id, a, p)
+  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'n', 'o', 'l', 'q')
+  if m[1] ~= 'ready' then return false end
+  if tonumber(m[2]) <= now then bury(id, 'ready', 'expired') return false end
+  local job = redis.call('GET', JOB .. id)
+  if not job then bury(id, 'ready', 'unreadable') return false end
+  local fence = tonumber(m[3] or '0') + 1
+  redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
+  moved('ready', 'sending')
+  ids[#ids + 1] = id
+  jobs[#jobs + 1] = { id, a, p, fence, m[4] or '0', m[5] or '', m[6] or '0', m[7], m[2], job }
+  return true
+end
+
+local function give(a, p, want)
+  local got = 0
+  while got < want and pops < MOST_POPS do
+    local popped = redis.call('LPOP', LANE .. a .. ':' .. p, math.min(want - got, 100))
+    if not popped then break end
+    for _, id in ipairs(popped) do
+      pops = pops + 1
+      if hand_out(id, a, p) then got = got + 1 end
+    end
+  end
+  if pops >= MOST_POPS then more = true end
+  free = free - got
+  return got
+end
+
+local function begin_turn(a)
+  account(a).turn = now
+  redis.call('HSET', ACCOUNT .. a, 'turn', now)
+  for _, p in ipairs(PRIORITIES) do
+    if may_start(a) and redis.call('LLEN', LANE .. a .. ':' .. p) > 0 then
+      redis.call('ZADD', RING .. p, now, a)
+    else
+      redis.call('ZREM', RING .. p, a)
+    end
+  end
+end
+
+-- Lanes whose permits the session holds: no new login is needed.
+local function from_mine(p, fresh)
+  for _, lane in ipairs(mine) do
+    if free <= 0 or pops >= MOST_POPS then return end
+    local room = lane.permits * depth - lane.load
+    if room > 0 then
+      local it = account(lane.a)
+      local in_turn = p == 'u' or now - it.turn <= TURN
+      if it.exists and not it.held and in_turn == fresh then
+        local got = give(lane.a, p, math.min(room, free))
+        lane.load = lane.load + got
+        lane.changed = lane.changed or got > 0
+        if got > 0 and not fresh then begin_turn(lane.a) end
+        if got < room then touch(lane.a, p) end
+      end
+    end
+  end
+end
+
+-- Lanes with free permits, the longest waiting first; one job a new permit.
+local function from_ring(p)
+  local waiting = redis.call('ZRANGE', RING .. p, 0, math.min(free, 64) - 1)
+  for _, a in ipairs(waiting) do
+    if free <= 0 or pops >= MOST_POPS then return end
+    local it = account(a)
+    local got = may_start(a) and give(a, p, math.min(it.cap - it.permits, free)) or 0
+    if got > 0 then
+      local lane = by_account[a]
+      if not lane then
+        lane = { a = a, permits = 0, load = 0 }
+        by_account[a] = lane
+        mine[#mine + 1] = lane
+      end
+      lane.permits, lane.load = lane.permits + got, lane.load + got
+      change_permits(a, s, lane.permits, lane.load)
+      lane.changed = false
+      grants[#grants + 1] = a
+      grants[#grants + 1] = lane.permits
+    end
+    begin_turn(a)
+  end
+end
+
+for _, p in ipairs(PRIORITIES) do
+  from_mine(p, true)
+  from_ring(p)
+  from_mine(p, false)
+end
+
+for _, lane in ipairs(mine) do
+  if lane.changed then redis.call('HSET', LANES .. s, lane.a, lane.permits .. ':' .. lane.load) end
+end
+for i = 1, #ids, 200 do
+  redis.call('SADD', JOBS .. s, unpack(ids, i, math.min(i + 199, #ids)))
+end
+mend_rings()
+
+-- 4. Whether to look again, and what others could use.
+local give_up = {}
+if free > 0 and not more then
+  redis.call('SADD', IDLE, s)
+else
+  redis.call('SREM', IDLE, s)
+  if redis.call('SCARD', IDLE) > 0 then
+    if not rings_empty() then wake_any(1) end
+    for _, lane in ipairs(mine) do
+      if #give_up >= 20 then break end
+      if lane.load < lane.permits and not account(lane.a).held then
+        for _, p in ipairs(PRIORITIES) do
+          if redis.call('LLEN', LANE .. lane.a .. ':' .. p) > 0 then give_up[#give_up + 1] = lane.a break end
+        end
+      end
+    end
+  end
+end
+bump('claimed', asked - free)
+write_counts()
+return { 'ok', more and 1 or 0, next_in(), jobs, grants, give_up }

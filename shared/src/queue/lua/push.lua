@@ -1,0 +1,49 @@
+-- Stores mails and gives each its place. ARGV: count, window of idempotency (ms), life of an index entry (ms), then for
+-- each mail: id, account, priority, send_at (ms, 0: now), ttl (ms), idempotency hash or '', fingerprint, job.
+-- Answers for each mail: {'new', id} | {'same', id} | {'conflict', id} | {'no_account', id}.
+
+local count, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local answers, pushed = {}, {}
+
+local function already(hash, fingerprint)
+  local stored = redis.call('GET', IDEM .. hash)
+  if not stored then return nil end
+  local id, print = string.match(stored, '^([^:]+):(.*)$')
+  return { print == fingerprint and 'same' or 'conflict', id }
+end
+
+local function store(id, a, p, send_at, ttl, hash, fingerprint, job)
+  local at = math.max(now, send_at)
+  local state = send_at > now and 'scheduled' or 'ready'
+  redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', now, 'd', at + ttl, 't', at)
+  redis.call('SET', JOB .. id, job)
+  redis.call('XADD', MAILS, '*', 'm', id)
+  if hash ~= '' then
+    redis.call('SET', IDEM .. hash, id .. ':' .. fingerprint, 'PX', math.max(window, at + ttl - now))
+  end
+  bump(state, 1)
+  if state == 'scheduled' then return add_due(id, at) end
+  redis.call('RPUSH', LANE .. a .. ':' .. p, id)
+  touch(a, p)
+  pushed[a] = (pushed[a] or 0) + 1
+end
+
+for i = 0, count - 1 do
+  local at = 4 + i * 8
+  local id, a, hash = ARGV[at], ARGV[at + 1], ARGV[at + 5]
+  local known = hash ~= '' and already(hash, ARGV[at + 6]) or nil
+  if known then
+    answers[i + 1] = known
+  elseif not account(a).exists then
+    answers[i + 1] = { 'no_account', id }
+  else
+    store(id, a, ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), hash, ARGV[at + 6], ARGV[at + 7])
+    answers[i + 1] = { 'new', id }
+  end
+end
+
+redis.call('XTRIM', MAILS, 'MINID', '~', math.max(0, now - tonumber(ARGV[3])), 'LIMIT', 1000)
+mend_rings()
+write_counts()
+for a, n in pairs(pushed) do wake_for(a, math.min(n, 8)) end
+return answers

@@ -1,0 +1,71 @@
+-- A worker's session. ARGV: what (open|beat|leave|mend), session, lease (ms); for open also name and connections an
+-- account; for mend the truth after an answer was lost: count of jobs it knows of, their ids, then pairs of account and
+-- permits it holds. Answers {'gone'}, {'more'} (leave again) or {'ok', work (0|1), next_in (ms, -1)}.
+
+local what, s, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+-- Jobs that were handed out without the worker hearing of it take their place again; permits are what it says.
+local function mend()
+  local known, loads, permits = {}, {}, {}
+  local count = tonumber(ARGV[4])
+  for i = 5, 4 + count do known[ARGV[i]] = true end
+  for i = 5 + count, #ARGV, 2 do permits[ARGV[i]] = tonumber(ARGV[i + 1]) end
+  for _, id in ipairs(redis.call('SMEMBERS', JOBS .. s)) do
+    local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p')
+    if m[1] ~= 'sending' or m[2] ~= s then
+      redis.call('SREM', JOBS .. s, id)
+    elseif known[id] then
+      loads[m[3]] = (loads[m[3]] or 0) + 1
+    else
+      redis.call('SREM', JOBS .. s, id)
+      redis.call('HDEL', MAIL .. id, 'w')
+      to_lane(id, m[3], m[4], 'sending', true)
+      touch(m[3], m[4])
+    end
+  end
+  for _, a in ipairs(redis.call('HKEYS', LANES .. s)) do
+    if not permits[a] then
+      change_permits(a, s, 0, 0)
+      ring_all(a)
+    end
+  end
+  for a, n in pairs(permits) do
+    change_permits(a, s, n, loads[a] or 0)
+    ring_all(a)
+  end
+  mend_rings()
+end
+
+if what == 'open' then
+  redis.call('HSET', CONFIG, 'connections', ARGV[5])
+  redis.call('HSET', SESSION .. s, 'name', ARGV[4], 'since', now)
+  sweep(lease)
+  redis.call('ZADD', SESSIONS, now + lease, s)
+elseif what == 'leave' then
+  if redis.call('ZREM', SESSIONS, s) == 1 then redis.call('SADD', LOST, s) end
+  redis.call('SREM', IDLE, s)
+  sweep(lease)
+  if not rings_empty() then wake_any(1) end
+  write_counts()
+  return { redis.call('SISMEMBER', LOST, s) == 1 and 'more' or 'ok', 0, -1 }
+elseif what == 'mend' then
+  if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
+  mend()
+else
+  if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
+  redis.call('ZADD', SESSIONS, now + lease, s)
+  if sweep(lease) then wake_any(1) end
+end
+
+write_counts()
+if not rings_empty() then return { 'ok', 1, next_in() } end
+local lanes = redis.call('HGETALL', LANES .. s)
+for i = 1, math.min(#lanes, 400), 2 do
+  local permits, load = string.match(lanes[i + 1], '^(%d+):(%d+)$')
+  if tonumber(load) < tonumber(permits) and not account(lanes[i]).held then
+    for _, p in ipairs(PRIORITIES) do
+      if redis.call('LLEN', LANE .. lanes[i] .. ':' .. p) > 0 then return { 'ok', 1, next_in() } end
+    end
+  end
+end
+return { 'ok', 0, next_in() }

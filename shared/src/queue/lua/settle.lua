@@ -1,0 +1,105 @@
+-- Ends attempts. Fenced by the lease: only its holder moves the mail, but a delivery is never thrown away.
+-- ARGV: count, retention (ms), then for each: id, session, fence, outcome (sent|retry|dead|back), at (ms, of retry),
+-- attempts to count (0|1), reason, open recipients ('' for all), event (JSON or ''), record to keep when done ('': none).
+-- Answers for each: 'ok' | 'late' (delivered after the lease was lost) | 'doubled' (it had been sent already) |
+-- 'lost' (somebody else has it now) | 'gone' (nothing is known of it).
+-- A settlement may be repeated until its answer is heard: 'x' of a mail is the fence of the lease that settled it last.
+
+local count, retention = tonumber(ARGV[1]), tonumber(ARGV[2])
+local answers, loads = {}, {}
+
+local function drop_load(s, a)
+  local key = s .. '|' .. a
+  local it = loads[key]
+  if not it then
+    it = { s = s, a = a, by = 0 }
+    loads[key] = it
+  end
+  it.by = it.by + 1
+end
+
+local function done(id, from, reason, keep, fence)
+  redis.call('HSET', MAIL .. id, 's', 'sent', 'r', reason, 't', now, 'x', fence)
+  redis.call('HDEL', MAIL .. id, 'w', 'o')
+  finish(id, keep, retention)
+  moved(from, 'sent')
+end
+
+local function late(it, state, holder, a)
+  if it.outcome ~= 'sent' then return 'lost' end
+  if state == 'sent' then
+    bump('doubled', 1)
+    return 'doubled'
+  end
+  if state == 'sending' then
+    redis.call('SREM', JOBS .. holder, it.id)
+    drop_load(holder, a)
+  elseif state == 'dead' then
+    redis.call('ZREM', DEAD, it.id)
+  else
+    redis.call('ZREM', DUE, it.id)
+  end
+  done(it.id, state, it.reason, it.keep, it.fence)
+  return 'late'
+end
+
+local function settle(it, m)
+  local a, p, deadline = m[4], m[5], tonumber(m[6])
+  redis.call('SREM', JOBS .. it.s, it.id)
+  drop_load(it.s, a)
+  if it.counted then redis.call('HINCRBY', MAIL .. it.id, 'n', 1) end
+  if it.outcome == 'sent' then
+    done(it.id, 'sending', it.reason, it.keep, it.fence)
+    return 'ok'
+  end
+  if it.open ~= '' then redis.call('HSET', MAIL .. it.id, 'o', it.open) end
+  redis.call('HSET', MAIL .. it.id, 'x', it.fence)
+  redis.call('HDEL', MAIL .. it.id, 'w')
+  if it.outcome == 'back' then
+    to_lane(it.id, a, p, 'sending', true)
+    touch(a, p)
+  elseif it.outcome == 'dead' then
+    bury(it.id, 'sending', it.reason)
+  elseif it.at >= deadline then
+    bury(it.id, 'sending', 'expired')
+  else
+    redis.call('HSET', MAIL .. it.id, 's', 'retry', 'r', it.reason, 't', it.at)
+    moved('sending', 'retry')
+    add_due(it.id, it.at)
+  end
+  return 'ok'
+end
+
+for i = 0, count - 1 do
+  local at = 3 + i * 10
+  local it = {
+    id = ARGV[at], s = ARGV[at + 1], fence = ARGV[at + 2], outcome = ARGV[at + 3], at = tonumber(ARGV[at + 4]),
+    counted = ARGV[at + 5] == '1', reason = ARGV[at + 6], open = ARGV[at + 7], event = ARGV[at + 8], keep = ARGV[at + 9],
+  }
+  local m = redis.call('HMGET', MAIL .. it.id, 's', 'w', 'f', 'a', 'p', 'd', 'x')
+  if not m[1] then
+    answers[i + 1] = 'gone'
+  elseif m[7] == it.fence then
+    answers[i + 1] = 'ok'
+  else
+    -- What happened is told before what follows from it.
+    if it.event ~= '' then redis.call('RPUSH', LOG .. it.id, it.event) end
+    if m[1] == 'sending' and m[2] == it.s and m[3] == it.fence then
+      answers[i + 1] = settle(it, m)
+    else
+      answers[i + 1] = late(it, m[1], m[2], m[4])
+    end
+    if answers[i + 1] == 'doubled' then redis.call('PEXPIRE', LOG .. it.id, retention) end
+  end
+end
+
+for _, it in pairs(loads) do
+  local permits, load = lane_of(it.s, it.a)
+  if permits > 0 then redis.call('HSET', LANES .. it.s, it.a, permits .. ':' .. math.max(0, load - it.by)) end
+end
+mend_rings()
+write_counts()
+for _, it in pairs(loads) do
+  if may_start(it.a) and not rings_empty() then wake_any(1) break end
+end
+return answers

@@ -1,0 +1,375 @@
+//! Where is my mail: one mail's state and timeline, the list of mails, and cancelling.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Queue;
+use super::claim::Recipients;
+use super::job::Job;
+use super::push::millis;
+use super::session::wrong;
+use super::timeline::{Attempt, Event, What};
+use crate::account::{AccountId, Hold};
+use crate::address::Address;
+use crate::clock::Millis;
+use crate::id::MailId;
+use crate::mail::Priority;
+use crate::reason::Reason;
+use crate::reply::Reply;
+use crate::store::StoreError;
+
+/// The states of a mail.
+///
+/// ```text
+/// scheduled ──▶ ready ──▶ sending ──▶ sent
+///                 ▲          │ ├────▶ retry ──▶ ready
+///                 │          │ └────▶ dead ──▶ ready | discarded
+///                 └──────────┘ (handed back, lease lost)
+/// scheduled, ready, retry ──▶ cancelled
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailState {
+    /// It waits for its `send_at`.
+    Scheduled,
+    /// It waits for its turn.
+    Ready,
+    /// A worker has it.
+    Sending,
+    /// It failed for now and waits to be tried again.
+    Retry,
+    /// Every recipient was taken by the server.
+    Sent,
+    /// It failed for good, for all or some recipients; its bytes are kept.
+    Dead,
+    /// It was cancelled before it went.
+    Cancelled,
+    /// A dead letter that was thrown away.
+    Discarded,
+}
+
+impl MailState {
+    /// All of them, in the order of a mail's life.
+    pub const ALL: [Self; 8] = [
+        Self::Scheduled,
+        Self::Ready,
+        Self::Sending,
+        Self::Retry,
+        Self::Sent,
+        Self::Dead,
+        Self::Cancelled,
+        Self::Discarded,
+    ];
+
+    /// The word in Redis, in listings and in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
+            Self::Sending => "sending",
+            Self::Retry => "retry",
+            Self::Sent => "sent",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// Whether nothing more happens to a mail in this state by itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Sent | Self::Dead | Self::Cancelled | Self::Discarded => true,
+            Self::Scheduled | Self::Ready | Self::Sending | Self::Retry => false,
+        }
+    }
+}
+
+impl FromStr for MailState {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
+            format!("{word:?} is no state: use one of {}", Self::ALL.map(Self::as_str).join(", "))
+        })
+    }
+}
+
+/// What became of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientFate {
+    /// Who.
+    pub address: Address,
+    /// `delivered`, `refused`, `failed`, or `waiting`.
+    pub fate: String,
+    /// What the server said of this recipient, if it refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Reply>,
+}
+
+/// All that is known of one mail. Serialises in the clear: for the app and the operator, never for a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MailStatus {
+    /// Which mail.
+    pub id: MailId,
+    /// Where it stands.
+    pub state: MailState,
+    /// Why it waits, died or was sent.
+    pub reason: Option<Reason>,
+    /// Which account sends it.
+    pub account: AccountId,
+    /// Its priority.
+    pub priority: Priority,
+    /// When it was handed over.
+    pub queued_at: Millis,
+    /// When it is due, or when it ended.
+    pub at: Millis,
+    /// Until when it is tried.
+    pub deadline: Millis,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Leases of it that ran out.
+    pub leases_lost: u32,
+    /// Why its account may not send now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
+    /// `MAIL FROM`; absent if the record cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Address>,
+    /// Every recipient and what became of it.
+    pub recipients: Vec<RecipientFate>,
+    /// `Message-ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The subject, cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// All that happened, oldest first.
+    pub timeline: Vec<Event>,
+}
+
+/// Which mails a listing shows.
+#[derive(Debug, Clone, Default)]
+pub struct ListFilter {
+    /// Only mails in this state.
+    pub state: Option<MailState>,
+    /// Only mails of this account.
+    pub account: Option<AccountId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Index entries read at once, and at most, for one listing.
+const PAGE: usize = 500;
+const MOST_READ: usize = 50_000;
+
+type Fields = HashMap<String, String>;
+
+impl Queue {
+    /// One mail, with its timeline.
+    ///
+    /// # Errors
+    /// If Redis did not answer, or holds what cannot be read.
+    pub async fn mail(&self, id: MailId) -> Result<Option<MailStatus>, StoreError> {
+        let keys = self.store.keys(id.shard());
+        let (fields, record, log): (Fields, Option<Vec<u8>>, Vec<String>) = redis::pipe()
+            .cmd("HGETALL")
+            .arg(keys.mail(id))
+            .cmd("GET")
+            .arg(keys.job(id))
+            .cmd("LRANGE")
+            .arg(keys.log(id))
+            .arg(0)
+            .arg(-1)
+            .query_async(&mut self.store.connection())
+            .await?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let job = record.and_then(|record| Job::decode(&record).ok());
+        let mut timeline: Vec<Event> = log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let mut status = read_status(id, &fields, job, &timeline)?;
+        timeline.insert(0, Event { at: status.queued_at, what: What::Queued });
+        status.timeline = timeline;
+        if !status.state.is_final() {
+            status.held = self.account(&status.account).await?.and_then(|account| account.hold);
+        }
+        Ok(Some(status))
+    }
+
+    /// The frozen bytes of a mail that is not done yet, or is a dead letter.
+    ///
+    /// # Errors
+    /// If Redis did not answer.
+    pub async fn mail_bytes(&self, id: MailId) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = self.store.keys(id.shard()).job(id);
+        let record: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(&mut self.store.connection()).await?;
+        Ok(record.and_then(|record| Job::decode(&record).ok()).map(|job| job.bytes).filter(|bytes| !bytes.is_empty()))
+    }
+
+    /// The newest mails that fit, without their timelines.
+    ///
+    /// # Errors
+    /// If Redis did not answer, or holds what cannot be read.
+    pub async fn list(&self, filter: &ListFilter) -> Result<Vec<MailStatus>, StoreError> {
+        let mut found = Vec::new();
+        for shard in 0..self.store.shards() {
+            self.list_shard(shard, filter, &mut found).await?;
+        }
+        found.sort_by(|a, b| b.id.cmp(&a.id));
+        found.truncate(filter.limit);
+        Ok(found)
+    }
+
+    async fn list_shard(&self, shard: u16, filter: &ListFilter, found: &mut Vec<MailStatus>) -> Result<(), StoreError> {
+        let keys = self.store.keys(shard);
+        let (mut end, mut seen, start) = ("+".to_owned(), 0, found.len());
+        while found.len() - start < filter.limit && seen < MOST_READ {
+            let entries: Vec<(String, Vec<String>)> = redis::cmd("XREVRANGE")
+                .arg(keys.mails())
+                .arg(&end)
+                .arg("-")
+                .arg("COUNT")
+                .arg(PAGE)
+                .query_async(&mut self.store.connection())
+                .await?;
+            let Some((last, _)) = entries.last() else { break };
+            end = format!("({last}");
+            seen += entries.len();
+            let ids = entries.iter().filter_map(|(_, fields)| fields.get(1)?.parse().ok()).collect::<Vec<MailId>>();
+            found.extend(self.statuses(shard, &ids, |fields| fits(fields, filter)).await?);
+        }
+        Ok(())
+    }
+
+    /// The statuses of mails of one shard, without timelines; those that are gone or do not fit are left out.
+    pub(super) async fn statuses(
+        &self,
+        shard: u16,
+        ids: &[MailId],
+        fits: impl Fn(&Fields) -> bool,
+    ) -> Result<Vec<MailStatus>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = self.store.keys(shard);
+        let mut pipe = redis::pipe();
+        for id in ids {
+            pipe.cmd("HGETALL").arg(keys.mail(*id));
+        }
+        let rows: Vec<Fields> = pipe.query_async(&mut self.store.connection()).await?;
+        let chosen: Vec<_> =
+            ids.iter().zip(rows).filter(|(_, fields)| !fields.is_empty() && fits(fields)).collect();
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for (id, _) in &chosen {
+            pipe.cmd("GET").arg(keys.job(**id));
+        }
+        let records: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.store.connection()).await?;
+        let with_record = chosen.into_iter().zip(records);
+        with_record
+            .map(|((id, fields), record)| {
+                read_status(*id, &fields, record.and_then(|record| Job::decode(&record).ok()), &[])
+            })
+            .collect()
+    }
+
+    /// Cancels a mail that no worker has yet. `Err` is the state in which it could not be cancelled.
+    ///
+    /// # Errors
+    /// If Redis did not do it.
+    pub async fn cancel(&self, id: MailId) -> Result<Option<Result<(), MailState>>, StoreError> {
+        self.change(id, "cancel", What::Cancelled, 0).await
+    }
+
+    /// Changes one mail by hand. `None`: there is no such mail; `Some(Err)`: not in this state.
+    pub(super) async fn change(
+        &self,
+        id: MailId,
+        verb: &str,
+        what: What,
+        ttl: u64,
+    ) -> Result<Option<Result<(), MailState>>, StoreError> {
+        let keys = self.store.keys(id.shard());
+        let record: Option<Vec<u8>> =
+            redis::cmd("GET").arg(keys.job(id)).query_async(&mut self.store.connection()).await?;
+        let kept = record.and_then(|record| Job::decode(&record).ok()).map(|job| job.encode_without_bytes());
+        let keep = kept.transpose().map_err(wrong)?.unwrap_or_default();
+        let event = serde_json::to_string(&Event { at: Millis::now(), what }).map_err(wrong)?;
+        let mut call = self.scripts.change.call(&keys);
+        call.arg(verb).arg(id.to_string()).arg(millis(self.limits.retention)).arg(ttl).arg(event).arg(keep);
+        let answer: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
+        match (answer.first().map(String::as_str), answer.get(1)) {
+            (Some("gone"), _) => Ok(None),
+            (Some("ok"), _) => Ok(Some(Ok(()))),
+            (Some("no"), Some(state)) => Ok(Some(Err(state.parse().map_err(wrong)?))),
+            (Some("no_account"), _) => Err(StoreError::Wrong(
+                "its account was removed: add it again with `postroom account add`, then retry".to_owned(),
+            )),
+            _ => Err(wrong("no answer to a change of a mail")),
+        }
+    }
+}
+
+fn fits(fields: &Fields, filter: &ListFilter) -> bool {
+    filter.state.is_none_or(|state| fields.get("s").is_some_and(|word| word == state.as_str()))
+        && filter.account.as_ref().is_none_or(|id| fields.get("a").is_some_and(|account| account == id.reveal()))
+}
+
+fn read_status(id: MailId, fields: &Fields, job: Option<Job>, log: &[Event]) -> Result<MailStatus, StoreError> {
+    let field = |name: &str| fields.get(name).map_or("", String::as_str);
+    let number = |name: &str| field(name).parse::<u64>().unwrap_or(0);
+    let state: MailState = field("s").parse().map_err(wrong)?;
+    let open = Recipients::read(field("o"));
+    let recipients = job.as_ref().map(|job| fates(job, state, open.as_ref(), log)).unwrap_or_default();
+    Ok(MailStatus {
+        id,
+        state,
+        reason: field("r").parse().ok(),
+        account: field("a").parse().map_err(wrong)?,
+        priority: Priority::from_letter(field("p").chars().next().unwrap_or('n')).unwrap_or_default(),
+        queued_at: Millis(number("q")),
+        at: Millis(number("t")),
+        deadline: Millis(number("d")),
+        attempts: u32::try_from(number("n")).unwrap_or(u32::MAX),
+        leases_lost: u32::try_from(number("l")).unwrap_or(u32::MAX),
+        held: None,
+        from: job.as_ref().map(|job| job.from.clone()),
+        recipients,
+        message_id: job.as_ref().map(|job| job.message_id.clone()),
+        subject: job.map(|job| job.subject),
+        timeline: Vec::new(),
+    })
+}
+
+fn fates(job: &Job, state: MailState, recipients: Option<&Recipients>, log: &[Event]) -> Vec<RecipientFate> {
+    let attempts = || log.iter().filter_map(|event| as_attempt(&event.what));
+    let fate = |place: usize| {
+        let is_open = recipients.is_none_or(|recipients| recipients.open.contains(&place));
+        let is_failed = recipients.is_some_and(|recipients| recipients.failed.contains(&place));
+        let refused = |attempt: &Attempt| attempt.refused.iter().find(|(at, _)| *at == place).map(|(_, reply)| reply.clone());
+        let reply = attempts().rev().find_map(refused);
+        match state {
+            MailState::Sent => ("delivered", None),
+            _ if !is_open && !is_failed => ("delivered", None),
+            _ if is_failed => ("refused", reply),
+            MailState::Dead | MailState::Discarded if reply.is_some() => ("refused", reply),
+            MailState::Dead | MailState::Discarded | MailState::Cancelled => ("failed", reply),
+            MailState::Scheduled | MailState::Ready | MailState::Sending | MailState::Retry => ("waiting", reply),
+        }
+    };
+    let with_fate = |(place, address): (usize, &Address)| {
+        let (word, reply) = fate(place);
+        RecipientFate { address: address.clone(), fate: word.to_owned(), reply }
+    };
+    job.recipients.iter().enumerate().map(with_fate).collect()
+}
+
+fn as_attempt(what: &What) -> Option<&Attempt> {
+    if let What::Attempt(attempt) = what { Some(attempt) } else { None }
+}

@@ -1,0 +1,91 @@
+//! The queue: accounts are lanes, and work that cannot be sent now is never handed out.
+//!
+//! The structures are told in [`crate::store::keys`], what is done to them in `lua/`. Each file here is one thing one
+//! can ask of the queue. Nothing here knows what a reply means or when a mail is tried again.
+
+mod accounts;
+mod claim;
+mod dead;
+mod job;
+mod mails;
+mod push;
+mod session;
+mod settle;
+mod stats;
+mod timeline;
+
+use std::sync::Arc;
+
+use crate::settings::{LimitSettings, RedisSettings};
+use crate::store::{Script, Store, StoreError};
+
+pub use accounts::AccountError;
+pub use claim::{Claim, ClaimAnswer, Claimed, Recipients};
+pub use dead::DeadFilter;
+pub use job::{Job, JobError};
+pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
+pub use push::{NewJob, PushError, PushLimits, Pushed};
+pub use session::{Beat, SessionId, Wake};
+pub use settle::{Outcome, Settled, Settlement};
+pub use stats::{LaneStats, QueueStats};
+pub use timeline::{Attempt, Event, What};
+
+/// The queue in Redis. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    store: Store,
+    limits: LimitSettings,
+    scripts: Arc<Scripts>,
+}
+
+/// Every script of the queue, ready to be called by its hash.
+struct Scripts {
+    push: Script,
+    claim: Script,
+    settle: Script,
+    session: Script,
+    account: Script,
+    change: Script,
+}
+
+impl Scripts {
+    fn new() -> Self {
+        let with_lib = |text| Script::new(&[include_str!("lua/lib.lua"), text]);
+        Self {
+            push: with_lib(include_str!("lua/push.lua")),
+            claim: with_lib(include_str!("lua/claim.lua")),
+            settle: with_lib(include_str!("lua/settle.lua")),
+            session: with_lib(include_str!("lua/session.lua")),
+            account: with_lib(include_str!("lua/account.lua")),
+            change: with_lib(include_str!("lua/change.lua")),
+        }
+    }
+}
+
+impl Queue {
+    /// Connects to Redis.
+    ///
+    /// # Errors
+    /// If Redis is not reached or its number of shards is another one.
+    pub async fn connect(redis: &RedisSettings, limits: LimitSettings) -> Result<Self, StoreError> {
+        Ok(Self::new(Store::connect(redis).await?, limits))
+    }
+
+    /// The queue of a Redis that is connected already.
+    #[must_use]
+    pub fn new(store: Store, limits: LimitSettings) -> Self {
+        Self { store, limits, scripts: Arc::new(Scripts::new()) }
+    }
+
+    /// The Redis beneath.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What a mail may expect when it says nothing itself.
+    #[must_use]
+    pub fn limits(&self) -> &LimitSettings {
+        &self.limits
+    }
+}

@@ -1,0 +1,71 @@
+//! All that happened to one mail, as it is kept in its log: JSON objects, oldest first.
+//!
+//! Events hold what the server said in the clear; whoever prints one for a log masks it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Millis;
+use crate::reason::Reason;
+use crate::reply::Reply;
+
+/// Something that happened to a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Millis,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// The mail was handed over. Not stored: it follows from the mail's own state.
+    Queued,
+    /// A worker tried to send it.
+    Attempt(Attempt),
+    /// A worker's lease ran out; the mail took its place again.
+    TakenBack {
+        /// Always `lease_lost`.
+        reason: Reason,
+        /// The session that had it.
+        worker: String,
+    },
+    /// It went to the dead letters.
+    Dead {
+        /// Why.
+        reason: Reason,
+    },
+    /// An operator or the app cancelled it.
+    Cancelled,
+    /// An operator put it back into the queue.
+    Retried,
+    /// An operator threw it away.
+    Discarded,
+}
+
+/// One try, from the claim to the settling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts from 1; a try that costs no attempt repeats the number.
+    pub number: u32,
+    /// When the worker claimed it.
+    pub claimed: Millis,
+    /// The worker's session.
+    pub worker: String,
+    /// What it came to.
+    pub reason: Reason,
+    /// What follows: `sent`, `retry`, `dead` or `back`.
+    pub next: String,
+    /// When it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Millis>,
+    /// What the server said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Reply>,
+    /// Recipients that the server refused, by their place in the envelope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<(usize, Reply)>,
+}

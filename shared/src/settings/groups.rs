@@ -1,0 +1,167 @@
+//! The groups of settings that both binaries read. Each field names its variable, default and unit.
+
+use std::fs;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::CertificateDer;
+use secrecy::SecretString;
+use url::Url;
+
+use super::Source;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How to reach Redis.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// `POSTROOM_REDIS_URL` (or `_FILE`): `redis://` or `rediss://`; it may hold a password. Default `redis://127.0.0.1:6379`.
+    pub url: SecretString,
+    /// `POSTROOM_SHARDS`: shards of the queue, 1 to 1,024, fixed at first use. Default: what Redis says, else 1.
+    pub shards: Option<u16>,
+}
+
+impl RedisSettings {
+    /// Reads the group.
+    pub fn read(source: &mut Source) -> Self {
+        let url = source.secret("POSTROOM_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned().into());
+        let set = source.text("POSTROOM_SHARDS").is_some();
+        let shards = source.number("POSTROOM_SHARDS", 1, 1, 1_024);
+        Self { url, shards: if set { u16::try_from(shards).ok() } else { None } }
+    }
+}
+
+/// What a mail may expect when it says nothing itself.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// `POSTROOM_MAIL_TTL`: until when after its `send_at` a mail is tried. Default 24 h.
+    pub mail_ttl: Duration,
+    /// `POSTROOM_RETENTION`: how long the timeline of a mail that was sent or cancelled is kept, and the answer for its
+    /// idempotency key at least 24 h. Default 7 d.
+    pub retention: Duration,
+    /// `POSTROOM_ACCOUNT_CONNECTIONS`: connections an account may have at once over the whole fleet. Default 3:
+    /// Gmail refuses logins from about 16 at once (gmail.md, "Limits").
+    pub account_connections: u32,
+}
+
+impl LimitSettings {
+    /// Reads the group.
+    pub fn read(source: &mut Source) -> Self {
+        Self {
+            mail_ttl: source.span("POSTROOM_MAIL_TTL", DAY, Duration::from_secs(1), 30 * DAY),
+            retention: source.span("POSTROOM_RETENTION", 7 * DAY, Duration::from_secs(60), 365 * DAY),
+            account_connections: source.number("POSTROOM_ACCOUNT_CONNECTIONS", 3, 1, 100),
+        }
+    }
+}
+
+/// How to get access tokens, and what seals the stored ones.
+#[derive(Debug, Clone)]
+pub struct TokenSettings {
+    /// `POSTROOM_SECRET_KEY` (or `_FILE`): one or more keys, 32 bytes each in base64, separated by commas; the first seals,
+    /// all open.
+    pub keys: Option<SecretString>,
+    /// `POSTROOM_TOKEN_URL`: the token endpoint. Default Google's. `http://` is allowed on loopback only.
+    pub token_url: Url,
+}
+
+impl TokenSettings {
+    /// Reads the group.
+    pub fn read(source: &mut Source) -> Self {
+        const NAME: &str = "POSTROOM_TOKEN_URL";
+        let keys = source.secret("POSTROOM_SECRET_KEY");
+        let default = "https://oauth2.googleapis.com/token";
+        let text = source.text(NAME).unwrap_or_else(|| default.to_owned());
+        let token_url = match Url::parse(&text) {
+            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => url,
+            Ok(_) => {
+                source.fault(NAME, "must begin with https:// (http:// only for 127.0.0.1): secrets go there");
+                google(default)
+            }
+            Err(error) => {
+                source.fault(NAME, &format!("is no URL: {error}"));
+                google(default)
+            }
+        };
+        Self { keys, token_url }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "parses a constant")]
+fn google(default: &str) -> Url {
+    Url::parse(default).expect("a constant URL")
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Whose certificates are trusted.
+#[derive(Debug, Clone, Default)]
+pub struct TlsSettings {
+    /// `POSTROOM_TLS_CA_FILE`: PEM file with roots trusted beside the public ones. Default none.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+impl TlsSettings {
+    /// Reads the group.
+    pub fn read(source: &mut Source) -> Self {
+        const NAME: &str = "POSTROOM_TLS_CA_FILE";
+        let Some(path) = source.text(NAME) else { return Self::default() };
+        let parsed = fs::read(&path).map_err(|error| error.to_string()).and_then(|pem| {
+            CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())
+        });
+        match parsed {
+            Ok(roots) if !roots.is_empty() => return Self { extra_roots: roots },
+            Ok(_) => source.fault(NAME, &format!("{path} holds no certificate in PEM form")),
+            Err(error) => source.fault(NAME, &format!("{path} cannot be read: {error}")),
+        }
+        Self::default()
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// For a collector: one JSON object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(format!("{other:?} is no log format: use text or json")),
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// `POSTROOM_LOG`: a level, or a filter such as `info,postroom_worker=debug`. Default `info`.
+    pub filter: String,
+    /// `POSTROOM_LOG_FORMAT`: `text` or `json`. Default `text`.
+    pub format: LogFormat,
+}
+
+impl LogSettings {
+    /// Reads the group.
+    pub fn read(source: &mut Source) -> Self {
+        Self {
+            filter: source.text("POSTROOM_LOG").unwrap_or_else(|| "info".to_owned()),
+            format: source.parse("POSTROOM_LOG_FORMAT", LogFormat::Text),
+        }
+    }
+}

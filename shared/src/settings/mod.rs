@@ -1,0 +1,10 @@
+//! Settings: where they come from, and the groups that both binaries read.
+//!
+//! Each binary has one struct of its own, made of these groups; all faults are told at once.
+//! This is the only module that reads the environment.
+
+mod groups;
+mod source;
+
+pub use groups::{LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
+pub use source::{SettingsError, Source};

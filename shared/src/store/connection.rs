@@ -1,0 +1,178 @@
+//! One connection to Redis that comes back by itself, and what its errors mean for a caller.
+//!
+//! A script's answer is awaited for seconds, not for the library's half a second: a slow Redis is not a failed one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use secrecy::ExposeSecret;
+
+use super::keys::{SHARDS, ShardKeys};
+use crate::account::AccountId;
+use crate::settings::RedisSettings;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Redis, with the number of shards that it was first used with. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    client: redis::Client,
+    connection: ConnectionManager,
+    shards: u16,
+    keys: Arc<[ShardKeys]>,
+}
+
+/// Why Redis did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written: Redis was not reached, or it answered with a refusal.
+    #[error("Redis did not store it: {0}")]
+    NotStored(String),
+    /// Redis has no room left (`maxmemory` with `noeviction`). Nothing was written.
+    #[error("Redis is full: raise its maxmemory or let the queue drain ({0})")]
+    Full(String),
+    /// The connection ended or the time ran out before an answer came: it may or may not have been written.
+    #[error("Redis gave no answer in time, so it is not known whether this was stored: {0}")]
+    Unknown(String),
+    /// Redis holds something that this version cannot read, or the settings contradict what Redis holds.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl StoreError {
+    /// Whether trying again later may help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NotStored(_) | Self::Full(_) | Self::Unknown(_) => true,
+            Self::Wrong(_) => false,
+        }
+    }
+}
+
+impl From<RedisError> for StoreError {
+    fn from(error: RedisError) -> Self {
+        let text = describe(&error);
+        if error.code() == Some("OOM") || text.contains("OOM command not allowed") {
+            return Self::Full(text);
+        }
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::NoPerm) => Self::Wrong(text),
+            ErrorKind::Server(_)
+            | ErrorKind::AuthenticationFailed
+            | ErrorKind::InvalidClientConfig
+            | ErrorKind::Extension
+            | ErrorKind::ClusterConnectionNotFound => Self::NotStored(text),
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Wrong(text),
+            ErrorKind::Io if error.is_connection_refusal() => Self::NotStored(text),
+            _ => Self::Unknown(text),
+        }
+    }
+}
+
+/// The error in words, without what was sent.
+fn describe(error: &RedisError) -> String {
+    match error.detail() {
+        Some(detail) if !detail.is_empty() => format!("{}: {detail}", error.category()),
+        _ => error.to_string(),
+    }
+}
+
+fn open(settings: &RedisSettings) -> Result<redis::Client, StoreError> {
+    redis::Client::open(settings.url.expose_secret()).map_err(|error| {
+        StoreError::Wrong(format!(
+            "POSTROOM_REDIS_URL is not usable ({}): write redis://[user:password@]host[:port][/number]",
+            error.category()
+        ))
+    })
+}
+
+/// Whether Redis answers at all, asked once and without patience.
+///
+/// # Errors
+/// If it does not.
+pub async fn connect_once(settings: &RedisSettings) -> Result<(), StoreError> {
+    let client = open(settings)?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    redis::cmd("PING").query_async::<()>(&mut connection).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Connects, and settles how many shards there are.
+    ///
+    /// # Errors
+    /// If the URL is wrong, Redis is not reached, or it was first used with another number of shards.
+    pub async fn connect(settings: &RedisSettings) -> Result<Self, StoreError> {
+        let client = open(settings)?;
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(ANSWER_WITHIN))
+            .set_connection_timeout(Some(CONNECT_WITHIN))
+            .set_number_of_retries(2)
+            .set_min_delay(Duration::from_millis(50))
+            .set_max_delay(LONGEST_PAUSE);
+        let mut connection = client.get_connection_manager_with_config(config).await.map_err(|error| {
+            StoreError::NotStored(format!("not reached ({}): is POSTROOM_REDIS_URL right?", describe(&error)))
+        })?;
+        let shards = agree_on_shards(&mut connection, settings.shards).await?;
+        let keys = (0..shards).map(ShardKeys::new).collect();
+        Ok(Self { client, connection, shards, keys })
+    }
+
+    /// A handle for one command or script. All handles share one connection.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionManager {
+        self.connection.clone()
+    }
+
+    /// A connection of its own for subscribing.
+    ///
+    /// # Errors
+    /// If Redis is not reached.
+    pub async fn subscriber(&self) -> Result<redis::aio::PubSub, StoreError> {
+        Ok(self.client.get_async_pubsub().await?)
+    }
+
+    /// How many shards the queue has.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        self.shards
+    }
+
+    /// The keys of one shard; an unknown number gets those of a shard that is empty.
+    #[must_use]
+    pub fn keys(&self, shard: u16) -> ShardKeys {
+        self.keys.get(usize::from(shard)).cloned().unwrap_or_else(|| ShardKeys::new(shard))
+    }
+
+    /// The shard of an account: fixed for ever by its id and the number of shards.
+    #[must_use]
+    pub fn shard_of(&self, account: &AccountId) -> u16 {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(account.reveal().as_bytes());
+        let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        u16::try_from(number % u32::from(self.shards)).unwrap_or(0)
+    }
+
+    /// The keys of an account's shard.
+    #[must_use]
+    pub fn keys_of(&self, account: &AccountId) -> ShardKeys {
+        self.keys(self.shard_of(account))
+    }
+}
+
+async fn agree_on_shards(connection: &mut ConnectionManager, wanted: Option<u16>) -> Result<u16, StoreError> {
+    redis::cmd("SET").arg(SHARDS).arg(wanted.unwrap_or(1)).arg("NX").query_async::<()>(connection).await?;
+    let stored: u16 = redis::cmd("GET").arg(SHARDS).query_async(connection).await?;
+    match wanted {
+        Some(number) if number != stored => Err(StoreError::Wrong(format!(
+            "POSTROOM_SHARDS is {number}, but this Redis was first used with {stored}: mails would not be found. Set it to \
+             {stored}, or use an empty Redis"
+        ))),
+        _ => Ok(stored),
+    }
+}

@@ -1,0 +1,179 @@
+//! Every Redis key, what lies there, how long it lives and who deletes it.
+//!
+//! # The story
+//! An **account** belongs to one **shard** (a hash of its address); a mail to its account's shard, which its id tells.
+//! All keys of a shard carry one hash tag, `pr:{<shard>}:…`, so that one script may touch them all in a Redis Cluster.
+//!
+//! A mail lies in two keys while it waits: `mail:<id>`, a small hash with its state, and `job:<id>`, the envelope and
+//! the frozen bytes, compressed. Its place is an entry of its **lane**, `lane:<account>:<u|n|b>` (urgent, normal, bulk),
+//! or of the sorted set `due` if it waits for a time. Entries of a lane are hints: the hash tells the truth, so a
+//! cancelled mail is simply skipped when its entry comes up.
+//!
+//! `ring:<u|n|b>` holds the accounts that have mail of that priority and may start work: not held, and with a free
+//! **permit** (a right to one connection). Permits lie in `permits:<account>` (session → how many), the jobs under way in
+//! `load:<account>` (session → how many). A worker is a **session**: an entry of `sessions` that it keeps renewing, with
+//! its jobs in `jobs:<session>` and the accounts it has permits for in `lanes:<session>`. When a session runs out, the
+//! next script of any worker takes back its jobs and permits, a slice at a time. `idle` holds the sessions that found
+//! nothing to do: a push publishes to the worker of one of them, on `pr:wake:<worker>`.
+//!
+//! # Lives
+//! | key | made by | ends |
+//! |---|---|---|
+//! | `mail:`, `job:`, `log:` | push; settle | `POSTROOM_RETENTION` after the mail was sent, cancelled or discarded (the bytes at once); with the dead letter otherwise |
+//! | `idem:` | push | 24 hours, or until the mail's deadline if that is later |
+//! | `lane:`, `due`, `ring:` | push, settle, sweep | empty by themselves |
+//! | `session:`, `jobs:`, `lanes:`, `permits:`, `load:` | claim | with the session: at its leave, or when it is swept |
+//! | `mails` | push | entries older than retention and the longest wait (30 + 30 days) are trimmed by push |
+//! | `dead` | settle | entries by retry or discard; older than 90 days by the sweep |
+//! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
+//! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
+//! | `counts`, `config`, `pulse` | all | stay: one small key a shard |
+
+use std::fmt::Write as _;
+
+use crate::account::AccountId;
+use crate::id::MailId;
+
+/// How many shards there are: set at first use, checked ever after. A string key of its own.
+pub const SHARDS: &str = "pr:shards";
+/// The ids of all accounts: a set.
+pub const ACCOUNTS: &str = "pr:accounts";
+
+/// Names that scripts know by a constant, and what follows the shard's prefix.
+const NAMES: &[(&str, &str)] = &[
+    ("MAIL", "mail:"),
+    ("JOB", "job:"),
+    ("LOG", "log:"),
+    ("IDEM", "idem:"),
+    ("LANE", "lane:"),
+    ("RING", "ring:"),
+    ("DUE", "due"),
+    ("DEAD", "dead"),
+    ("MAILS", "mails"),
+    ("ACCOUNT", "account:"),
+    ("HOLDS", "holds"),
+    ("PERMITS", "permits:"),
+    ("LOAD", "load:"),
+    ("SESSIONS", "sessions"),
+    ("SESSION", "session:"),
+    ("LOST", "lost"),
+    ("JOBS", "jobs:"),
+    ("LANES", "lanes:"),
+    ("IDLE", "idle"),
+    ("COUNTS", "counts"),
+    ("CONFIG", "config"),
+    ("PULSE", "pulse"),
+];
+
+/// The lines that make every name of [`NAMES`] a local of a Lua script whose `KEYS[1]` is [`ShardKeys::counts`].
+#[must_use]
+pub fn lua_prelude() -> String {
+    let mut lua = "local P = string.match(KEYS[1], '^(pr:{%d+}:)')\n".to_owned();
+    for (constant, name) in NAMES {
+        let _ = writeln!(lua, "local {constant} = P .. '{name}'");
+    }
+    lua.push_str("local WAKE = 'pr:wake:'\n");
+    lua
+}
+
+/// The channel on which a worker is woken.
+#[must_use]
+pub fn wake_channel(worker: &str) -> String {
+    format!("pr:wake:{worker}")
+}
+
+/// The keys of one shard that Rust names itself.
+#[derive(Debug, Clone)]
+pub struct ShardKeys {
+    prefix: String,
+}
+
+impl ShardKeys {
+    /// The keys of a shard.
+    #[must_use]
+    pub fn new(shard: u16) -> Self {
+        Self { prefix: format!("pr:{{{shard}}}:") }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Jobs by state: a hash of counters. Every script gets it as `KEYS[1]`, which decides the slot.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        self.key("counts")
+    }
+
+    /// One mail's state: a small hash.
+    #[must_use]
+    pub fn mail(&self, id: MailId) -> String {
+        self.key(&format!("mail:{id}"))
+    }
+
+    /// One mail's envelope and bytes: a string, see `queue::job`.
+    #[must_use]
+    pub fn job(&self, id: MailId) -> String {
+        self.key(&format!("job:{id}"))
+    }
+
+    /// One mail's timeline after it was queued: a list of JSON objects, oldest first.
+    #[must_use]
+    pub fn log(&self, id: MailId) -> String {
+        self.key(&format!("log:{id}"))
+    }
+
+    /// The ids of all mails in the order they came: a stream.
+    #[must_use]
+    pub fn mails(&self) -> String {
+        self.key("mails")
+    }
+
+    /// Dead letters by the time they died: a sorted set.
+    #[must_use]
+    pub fn dead(&self) -> String {
+        self.key("dead")
+    }
+
+    /// Living sessions by the time their lease ends: a sorted set.
+    #[must_use]
+    pub fn sessions(&self) -> String {
+        self.key("sessions")
+    }
+
+    /// One account: a hash.
+    #[must_use]
+    pub fn account(&self, account: &AccountId) -> String {
+        self.key(&format!("account:{}", account.reveal()))
+    }
+
+    /// One account's mails of a priority (`u`, `n`, `b`), in order: a list.
+    #[must_use]
+    pub fn lane(&self, account: &AccountId, priority: char) -> String {
+        self.key(&format!("lane:{}:{priority}", account.reveal()))
+    }
+
+    /// One account's credentials (client id and secret, refresh token), sealed: a string.
+    #[must_use]
+    pub fn sealed(&self, account: &AccountId) -> String {
+        self.key(&format!("sealed:{}", account.reveal()))
+    }
+
+    /// One account's access token, sealed, with its fence and times: a hash that ends with the token.
+    #[must_use]
+    pub fn token(&self, account: &AccountId) -> String {
+        self.key(&format!("token:{}", account.reveal()))
+    }
+
+    /// Whoever refreshes an account's token: a string that ends by itself.
+    #[must_use]
+    pub fn token_lock(&self, account: &AccountId) -> String {
+        self.key(&format!("token-lock:{}", account.reveal()))
+    }
+
+    /// Set for the 30 s after a forced refresh: a string that ends by itself.
+    #[must_use]
+    pub fn token_forced(&self, account: &AccountId) -> String {
+        self.key(&format!("token-forced:{}", account.reveal()))
+    }
+}

@@ -1,0 +1,160 @@
+//! What the fleet shares in Redis: each account's access token (sealed), the lock of whoever refreshes it, and the mark
+//! of a forced refresh. A token that cannot be opened counts as none: it is fetched again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access::AccessToken;
+use super::error::TokenError;
+use super::seal::{Purpose, SealError, Sealer};
+use crate::account::AccountId;
+use crate::clock::Millis;
+use crate::store::{Script, Store, StoreError};
+
+/// Longer than the tries of one refresh take (see `pauses`): 4 s and one more HTTP time limit.
+const LOCK: Duration = Duration::from_secs(20);
+/// At most one forced refresh of an account in this time.
+const FORCED: Duration = Duration::from_secs(30);
+
+pub(super) struct Cache {
+    store: Store,
+    sealer: Arc<Sealer>,
+    take_lock: Script,
+    write_token: Script,
+    end_lock: Script,
+}
+
+/// The right to refresh an account's token, until its time runs out.
+pub(super) struct Lock {
+    owner: String,
+    /// Higher than that of any token stored before.
+    pub(super) fence: u64,
+}
+
+/// What the mark of the last forced refresh says.
+pub(super) enum Forced {
+    /// None in the last seconds.
+    No,
+    /// It gave the token with this fence.
+    Gave(u64),
+    /// It gave none; another is allowed after this time.
+    Failed(Duration),
+}
+
+impl Cache {
+    pub(super) fn new(store: Store, sealer: Arc<Sealer>) -> Self {
+        Self {
+            store,
+            sealer,
+            take_lock: Script::new(&[include_str!("take_lock.lua")]),
+            write_token: Script::new(&[include_str!("write_token.lua")]),
+            end_lock: Script::new(&[include_str!("end_lock.lua")]),
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    pub(super) async fn read(&self, account: &AccountId) -> Result<Option<AccessToken>, StoreError> {
+        let key = self.store.keys_of(account).token(account);
+        let record: Option<Vec<u8>> =
+            redis::cmd("HGET").arg(key).arg("sealed").query_async(&mut self.store.connection()).await?;
+        let Some(record) = record else { return Ok(None) };
+        match self.sealer.open(Purpose::Access, account, &record) {
+            Ok(bytes) => Ok(AccessToken::from_stored(&bytes)),
+            Err(error) => {
+                tracing::debug!(account.hash = account.hashed(), %error, "the shared token is not readable here");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Stores a token; `false` if a newer one is there already.
+    pub(super) async fn write(&self, account: &AccountId, token: &AccessToken) -> Result<bool, TokenError> {
+        let bytes = token.to_stored().ok_or(SealError::Damaged)?;
+        let sealed = self.sealer.seal(Purpose::Access, account, &bytes)?;
+        let left = millis(token.expires().since(Millis::now())).max(1);
+        let keys = self.store.keys_of(account);
+        let written: bool = self
+            .write_token
+            .call(&keys)
+            .key(keys.token(account))
+            .arg(sealed)
+            .arg(token.issued().0)
+            .arg(token.expires().0)
+            .arg(token.fence())
+            .arg(left)
+            .invoke_async(&mut self.store.connection())
+            .await
+            .map_err(StoreError::from)?;
+        Ok(written)
+    }
+
+    pub(super) async fn lock(&self, account: &AccountId) -> Result<Option<Lock>, TokenError> {
+        let mut random = [0_u8; 16];
+        getrandom::fill(&mut random).map_err(|error| SealError::Random(error.to_string()))?;
+        let owner = format!("{:032x}", u128::from_ne_bytes(random));
+        let keys = self.store.keys_of(account);
+        let fence: u64 = self
+            .take_lock
+            .call(&keys)
+            .key(keys.token_lock(account))
+            .key(keys.token(account))
+            .arg(&owner)
+            .arg(millis(LOCK))
+            .invoke_async(&mut self.store.connection())
+            .await
+            .map_err(StoreError::from)?;
+        Ok((fence > 0).then_some(Lock { owner, fence }))
+    }
+
+    /// Gives the lock up, after a pause in which nobody in the fleet shall ask again. If Redis is gone the lock ends by
+    /// itself.
+    pub(super) async fn unlock(&self, account: &AccountId, lock: Lock, pause: Duration) {
+        let keys = self.store.keys_of(account);
+        let ended = self
+            .end_lock
+            .call(&keys)
+            .key(keys.token_lock(account))
+            .arg(lock.owner)
+            .arg(millis(pause))
+            .invoke_async::<()>(&mut self.store.connection())
+            .await;
+        if let Err(error) = ended.map_err(StoreError::from) {
+            tracing::debug!(account.hash = account.hashed(), %error, "the refresh lock is left to end by itself");
+        }
+    }
+
+    pub(super) async fn forced(&self, account: &AccountId) -> Result<Forced, StoreError> {
+        let key = self.store.keys_of(account).token_forced(account);
+        let (fence, left): (Option<u64>, i64) =
+            redis::pipe().get(&key).pttl(&key).query_async(&mut self.store.connection()).await?;
+        Ok(match fence {
+            None => Forced::No,
+            Some(0) => Forced::Failed(Duration::from_millis(u64::try_from(left).unwrap_or(0))),
+            Some(fence) => Forced::Gave(fence),
+        })
+    }
+
+    /// Marks a forced refresh: with 0 before it is tried, with the token's fence after it worked.
+    pub(super) async fn mark_forced(&self, account: &AccountId, fence: u64) -> Result<(), StoreError> {
+        let key = self.store.keys_of(account).token_forced(account);
+        redis::cmd("SET")
+            .arg(key)
+            .arg(fence)
+            .arg("PX")
+            .arg(millis(FORCED))
+            .query_async::<()>(&mut self.store.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,44 @@
+//! The HTTP side: simulated token endpoint, JSON API, and the page with the caught mails.
+//! Plain HTTP, meant for the loopback interface only.
+
+mod api;
+mod html;
+mod mail_page;
+mod pages;
+mod token;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+use tokio::net::TcpListener;
+
+use crate::state::State;
+
+/// Serves until the task is aborted.
+pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
+    // Ends only with an error of the listener; the tests see a refused connection then.
+    let _ = axum::serve(listener, router(state)).await;
+}
+
+fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/", get(pages::list))
+        .route("/mails/{n}", get(pages::show))
+        .route("/mails/{n}/attachments/{index}", get(pages::attachment))
+        .route("/token", post(token::token))
+        .route("/api/stats", get(api::stats))
+        .route("/api/doubled", get(api::doubled))
+        .route("/api/mails", get(api::mails))
+        .route("/api/mails/{n}", get(api::mail))
+        .route("/api/mails/{n}/raw", get(api::raw))
+        .route("/api/faults", get(api::faults).post(api::add_fault).delete(api::clear_faults))
+        .route("/api/faults/{id}", delete(api::remove_fault))
+        .route("/api/accounts/{address}/revoke", post(api::revoke))
+        .route("/api/accounts/{address}/restore", post(api::restore))
+        .route("/api/accounts/{address}/expire-tokens", post(api::expire_tokens))
+        .route("/api/expire-tokens", post(api::expire_all_tokens))
+        .route("/api/config", get(api::config).post(api::set_config))
+        .route("/api/reset", post(api::reset))
+        .with_state(state)
+}

@@ -1,0 +1,105 @@
+//! The simulated token endpoint: refresh tokens in, access tokens out, errors in Google's shape.
+//! Knows one client and the one form of refresh token; nothing it issues is worth anything elsewhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use axum::Form;
+use axum::extract::State as Shared;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Json, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::faults::{Action, HttpAnswer, Scene, Stage};
+use crate::state::State;
+use crate::tokens::{CLIENT_ID, CLIENT_SECRET, account_of};
+
+type Fields = HashMap<String, String>;
+
+pub(super) async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap, Form(form): Form<Fields>) -> Response {
+    state.counters.token_requests.fetch_add(1, Relaxed);
+    let account = form.get("refresh_token").and_then(|token| account_of(token));
+    if let Some(account) = &account {
+        state.counters.account(account).token_requests.fetch_add(1, Relaxed);
+    }
+    let scene = Scene { account: account.as_deref(), ..Scene::default() };
+    if let Some(action) = state.faults.meet(Stage::Token, &scene)
+        && let Some(answer) = undergo(action).await
+    {
+        return answer;
+    }
+    answer(&state, &headers, &form, account.as_deref())
+}
+
+/// Carries a fault out; `None` if the request goes on after it.
+async fn undergo(action: Action) -> Option<Response> {
+    match action {
+        Action::DelayMs(ms) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            None
+        }
+        Action::Silence => std::future::pending().await,
+        Action::Http(answer) => {
+            tokio::time::sleep(Duration::from_millis(answer.delay_ms)).await;
+            Some(scripted(answer))
+        }
+        // Refused when the rule was made: these belong to the SMTP side.
+        Action::Reply(_) | Action::Cut | Action::AcceptThenCut | Action::StoreAndDelayMs(_) => None,
+    }
+}
+
+fn scripted(answer: HttpAnswer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let json = answer.body.starts_with('{');
+    let kind = if json { "application/json; charset=utf-8" } else { "text/html; charset=utf-8" };
+    (status, [(CONTENT_TYPE, kind)], answer.body).into_response()
+}
+
+fn answer(state: &State, headers: &HeaderMap, form: &Fields, account: Option<&str>) -> Response {
+    if !is_our_client(headers, form) {
+        return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "The provided client secret is invalid.");
+    }
+    let grant = form.get("grant_type").map(String::as_str).unwrap_or_default();
+    if grant != "refresh_token" {
+        let what = format!("Invalid grant_type: {grant}");
+        return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type", &what);
+    }
+    let Some(account) = account.filter(|account| !state.tokens.is_revoked(account)) else {
+        return refuse(StatusCode::BAD_REQUEST, "invalid_grant", "Token has been expired or revoked.");
+    };
+    let life = state.settings.token_life();
+    let Ok(access_token) = state.tokens.issue(account, life) else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure", "No random bytes.");
+    };
+    state.counters.tokens_issued.fetch_add(1, Relaxed);
+    state.counters.account(account).tokens_issued.fetch_add(1, Relaxed);
+    let body = json!({
+        "access_token": access_token,
+        // Whole seconds as at Google, rounded up: 0 would say that it never was valid.
+        "expires_in": life.as_millis().div_ceil(1000),
+        "scope": "https://mail.google.com/",
+        "token_type": "Bearer",
+    });
+    ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+fn refuse(status: StatusCode, error: &str, description: &str) -> Response {
+    (status, Json(json!({ "error": error, "error_description": description }))).into_response()
+}
+
+/// Id and secret may stand in the form or in Basic authentication.
+fn is_our_client(headers: &HeaderMap, form: &Fields) -> bool {
+    let in_form = (form.get("client_id"), form.get("client_secret"));
+    if let (Some(id), Some(secret)) = in_form {
+        return id == CLIENT_ID && secret == CLIENT_SECRET;
+    }
+    let basic = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Basic "));
+    basic
+        .and_then(|given| STANDARD.decode(given).ok())
+        .is_some_and(|given| given == format!("{CLIENT_ID}:{CLIENT_SECRET}").as_bytes())
+}

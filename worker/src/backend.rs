@@ -1,0 +1,67 @@
+//! The queue as an apalis `Backend`: it hands on what the fetcher claimed, and ends when the fetcher is done.
+//!
+//! It is always ready and never fails, so that no trouble with Redis ever ends the apalis worker.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::task::Task;
+use apalis_core::task::task_id::RandomId;
+use apalis_core::worker::context::WorkerContext;
+use postroom_shared::queue::Claimed;
+use tokio::sync::mpsc;
+use tower::layer::util::Identity;
+
+/// The receiving end of what the fetcher claims. It holds at most as many jobs as the worker has slots.
+#[derive(Debug)]
+pub struct QueueBackend {
+    claimed: mpsc::UnboundedReceiver<Claimed>,
+}
+
+impl QueueBackend {
+    /// A backend, and the end into which the fetcher puts jobs. Dropping that end ends the worker.
+    #[must_use]
+    pub fn new() -> (mpsc::UnboundedSender<Claimed>, Self) {
+        let (sender, claimed) = mpsc::unbounded_channel();
+        (sender, Self { claimed })
+    }
+}
+
+impl Backend for QueueBackend {
+    type Task = Task<Claimed>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
+        self.claimed.poll_recv(cx).map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for QueueBackend {
+    type Args = Claimed;
+    type Id = RandomId;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Identity;
+
+    fn config(&self) -> &Self::Config {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
+        Identity::new()
+    }
+}

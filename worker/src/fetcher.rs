@@ -1,0 +1,147 @@
+//! Asks the queue for work: never more than there are free slots, and only when something hints that there may be some.
+//!
+//! One task, one question at a time: what it gives back and what it is given can never cross each other.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff as _;
+use postroom_shared::queue::{Claim, ClaimAnswer, Claimed, Queue, SessionId};
+use postroom_shared::store::StoreError;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::flight::Flight;
+use crate::handler::Pace;
+use crate::keeper::{Sessions, pauses};
+use crate::lanes::Lanes;
+
+/// What the fetcher needs.
+pub struct Fetcher {
+    /// The queue.
+    pub queue: Queue,
+    /// The worker's sessions.
+    pub sessions: Arc<Sessions>,
+    /// The worker's slots.
+    pub flight: Arc<Flight>,
+    /// The worker's permits and connections.
+    pub lanes: Arc<Lanes>,
+    /// How quickly mails go, which decides how many may wait for one connection.
+    pub pace: Arc<Pace>,
+    /// Where jobs go.
+    pub claimed: mpsc::UnboundedSender<Claimed>,
+}
+
+/// What one shard is known to be about to need.
+#[derive(Clone)]
+struct Shard {
+    look_at: Option<Instant>,
+    /// An answer was lost: the queue must be told the truth before anything else.
+    mend: bool,
+}
+
+impl Fetcher {
+    /// Fetches until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut shards = vec![Shard { look_at: None, mend: false }; usize::from(self.queue.store().shards())];
+        let mut pauses: ExponentialBackoff = pauses();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.flight.hinted_at_all() => {}
+                () = sleep_until(self.next_look(&shards)) => {}
+            }
+            self.lanes.expire();
+            for (shard, due) in (0..).zip(&mut shards) {
+                if due.look_at.is_some_and(|at| at <= Instant::now()) {
+                    due.look_at = None;
+                    self.flight.hint(shard);
+                }
+            }
+            for shard in self.flight.hinted() {
+                let Some(state) = shards.get_mut(usize::from(shard)) else { continue };
+                match self.fetch(shard, state).await {
+                    Ok(()) => pauses.reset(),
+                    Err(error) => {
+                        state.mend = true;
+                        self.flight.hint(shard);
+                        warn!(%error, "no work could be fetched: trying again");
+                        tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_look(&self, shards: &[Shard]) -> Option<Instant> {
+        let idle = self.lanes.next_expiry().map(|pause| Instant::now() + pause);
+        shards.iter().filter_map(|shard| shard.look_at).chain(idle).min()
+    }
+
+    /// One question to one shard. Its hint is taken first, so that a hint that comes meanwhile is not lost.
+    async fn fetch(&self, shard: u16, state: &mut Shard) -> Result<(), StoreError> {
+        let fewer = self.lanes.fewer(shard);
+        let free = self.flight.free();
+        if free == 0 && fewer.is_empty() && !state.mend {
+            // The hint stays; a settlement frees a slot and looks again.
+            return Ok(());
+        }
+        let _ = self.flight.take_hint(shard);
+        // Without a session there is nothing to ask for; the keeper hints when there is one.
+        let Some(session) = self.sessions.open(shard) else { return Ok(()) };
+        if state.mend {
+            self.mend(shard, &session).await?;
+            state.mend = false;
+        }
+        let claim = Claim {
+            session: &session,
+            free,
+            depth: self.pace.depth(),
+            lease: self.sessions.lease(),
+            releases: &fewer,
+        };
+        let answer = self.queue.claim(shard, &claim).await?;
+        if answer.gone {
+            self.lanes.lost(shard);
+            self.sessions.lost(shard);
+            return Ok(());
+        }
+        self.lanes.told(&fewer);
+        self.take(shard, state, free, answer);
+        Ok(())
+    }
+
+    fn take(&self, shard: u16, state: &mut Shard, free: usize, answer: ClaimAnswer) {
+        for (account, permits) in &answer.grants {
+            self.lanes.granted(account, *permits);
+        }
+        if answer.more || answer.jobs.len() == free {
+            self.flight.hint(shard);
+        }
+        for job in answer.jobs {
+            self.lanes.started(&job.account);
+            self.flight.take_off((job.id, job.fence), job.account.clone());
+            // The receiver lives as long as the worker; after that the lease brings the job back.
+            let _ = self.claimed.send(job);
+        }
+        for account in &answer.give_up {
+            self.lanes.give_up(account);
+        }
+        state.look_at = answer.next_in.map(|pause| Instant::now() + pause.max(Duration::from_millis(1)));
+    }
+
+    async fn mend(&self, shard: u16, session: &SessionId) -> Result<(), StoreError> {
+        let (jobs, permits) = (self.flight.ids(shard), self.lanes.permits(shard));
+        self.queue.mend_session(shard, session, self.sessions.lease(), &jobs, &permits).await?;
+        Ok(())
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

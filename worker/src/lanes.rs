@@ -1,0 +1,254 @@
+//! This worker's part of each account's lane: its permits, and the warm connections under them.
+//!
+//! There is never a connection without a permit, and a permit goes back only when its connection is closed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use postroom_shared::account::AccountId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::flight::Flight;
+use crate::smtp::Connection;
+
+/// How long a connection may be idle before it is closed and its permit given up (gmail.md, "Limits": 30 to 60 s).
+const IDLE: Duration = Duration::from_secs(30);
+/// For how long a worker that saw its account refused hands back that account's mails unsent.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
+/// All lanes of which this worker has a permit or a job.
+pub struct Lanes {
+    lanes: Mutex<HashMap<AccountId, Lane>>,
+    flight: Arc<Flight>,
+}
+
+struct Lane {
+    /// As many as there are permits that no job uses.
+    unused: Arc<Semaphore>,
+    /// Permits held, those of connections that are being closed included.
+    permits: u32,
+    /// Jobs in hand.
+    load: usize,
+    idle: Vec<(Connection, Instant)>,
+    /// The queue has not been told yet that there are fewer permits.
+    fewer: bool,
+    refused: Option<Instant>,
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self { unused: Arc::new(Semaphore::new(0)), permits: 0, load: 0, idle: Vec::new(), fewer: false, refused: None }
+    }
+
+    /// Takes permits that no job needs, at most so many, with an idle connection each where there is one.
+    fn take_unused(&mut self, most: usize, mut may_go: impl FnMut(&Connection, Instant) -> bool) -> Vec<Option<Connection>> {
+        let spare = (self.permits as usize).saturating_sub(self.load).min(self.unused.available_permits());
+        let mut taken = Vec::new();
+        while taken.len() < most.min(spare) {
+            let warm = spare - taken.len() <= self.idle.len();
+            let connection = if warm {
+                let Some(at) = self.idle.iter().position(|(connection, since)| may_go(connection, *since)) else { break };
+                Some(self.idle.swap_remove(at).0)
+            } else {
+                None
+            };
+            match self.unused.try_acquire() {
+                Ok(permit) => permit.forget(),
+                Err(_) => break,
+            }
+            taken.push(connection);
+        }
+        taken
+    }
+}
+
+/// A job's right to one connection of its account.
+pub struct Seat {
+    account: AccountId,
+    lanes: Arc<Lanes>,
+    permits: Arc<Semaphore>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lanes {
+    /// None yet.
+    #[must_use]
+    pub fn new(flight: Arc<Flight>) -> Arc<Self> {
+        Arc::new(Self { lanes: Mutex::new(HashMap::new()), flight })
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<AccountId, Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The queue granted permits: this worker holds so many of the account now.
+    pub fn granted(&self, account: &AccountId, permits: u32) {
+        let mut lanes = self.lanes();
+        let lane = lanes.entry(account.clone()).or_insert_with(Lane::new);
+        let more = permits.saturating_sub(lane.permits);
+        lane.permits += more;
+        lane.unused.add_permits(more as usize);
+    }
+
+    /// A job of the account is in hand.
+    pub fn started(&self, account: &AccountId) {
+        self.lanes().entry(account.clone()).or_insert_with(Lane::new).load += 1;
+    }
+
+    /// Jobs of these accounts are settled.
+    pub fn finished(&self, accounts: Vec<AccountId>) {
+        let mut lanes = self.lanes();
+        for account in accounts {
+            if let Some(lane) = lanes.get_mut(&account) {
+                lane.load = lane.load.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Waits for a free permit of the account. `None`: the permits were lost, and with them the job's lease.
+    pub async fn seat(self: &Arc<Self>, account: &AccountId) -> Option<Seat> {
+        let permits = Arc::clone(&self.lanes().entry(account.clone()).or_insert_with(Lane::new).unused);
+        let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
+        Some(Seat { account: account.clone(), lanes: Arc::clone(self), permits, _permit: permit })
+    }
+
+    /// The account's login was refused: its other mails need not try.
+    pub fn refused(&self, account: &AccountId) {
+        if let Some(lane) = self.lanes().get_mut(account) {
+            lane.refused = Some(Instant::now());
+        }
+    }
+
+    /// Whether the account's login was refused just now.
+    #[must_use]
+    pub fn is_refused(&self, account: &AccountId) -> bool {
+        let refused = |lane: &Lane| lane.refused.is_some_and(|since| since.elapsed() < REFUSED_FOR);
+        self.lanes().get(account).is_some_and(refused)
+    }
+
+    /// Closes what was idle for too long or is spent, and drops permits without a connection that no job needs.
+    pub fn expire(self: &Arc<Self>) {
+        self.close_unused(None, |connection, since| since.elapsed() >= IDLE || connection.is_spent());
+    }
+
+    /// Closes every unused connection of an account whose mail waits elsewhere.
+    pub fn give_up(self: &Arc<Self>, account: &AccountId) {
+        self.close_unused(Some(account), |_, _| true);
+    }
+
+    /// Closes every unused connection: the worker stops.
+    pub fn close_all(self: &Arc<Self>) {
+        self.close_unused(None, |_, _| true);
+    }
+
+    fn close_unused(self: &Arc<Self>, only: Option<&AccountId>, mut may_go: impl FnMut(&Connection, Instant) -> bool) {
+        let mut lanes = self.lanes();
+        for (account, lane) in lanes.iter_mut().filter(|(account, _)| only.is_none_or(|only| only == *account)) {
+            for connection in lane.take_unused(usize::MAX, &mut may_go) {
+                match connection {
+                    None => {
+                        lane.permits = lane.permits.saturating_sub(1);
+                        lane.fewer = true;
+                        self.flight.hint(self.flight.shard_of(account));
+                    }
+                    Some(connection) => self.close(account.clone(), connection, Arc::clone(&lane.unused)),
+                }
+            }
+        }
+    }
+
+    fn close(self: &Arc<Self>, account: AccountId, mut connection: Connection, permits: Arc<Semaphore>) {
+        let lanes = Arc::clone(self);
+        tokio::spawn(async move {
+            connection.quit().await;
+            drop(connection);
+            let shard = lanes.flight.shard_of(&account);
+            if let Some(lane) = lanes.lanes().get_mut(&account)
+                && Arc::ptr_eq(&lane.unused, &permits)
+            {
+                lane.permits = lane.permits.saturating_sub(1);
+                lane.fewer = true;
+            }
+            lanes.flight.hint(shard);
+        });
+    }
+
+    /// Accounts of a shard of which the queue must be told that there are fewer permits; it is told until it heard.
+    #[must_use]
+    pub fn fewer(&self, shard: u16) -> Vec<(AccountId, u32)> {
+        let lanes = self.lanes();
+        let told = lanes.iter().filter(|(account, lane)| lane.fewer && self.flight.shard_of(account) == shard);
+        told.map(|(account, lane)| (account.clone(), lane.permits)).collect()
+    }
+
+    /// The queue heard of these.
+    pub fn told(&self, accounts: &[(AccountId, u32)]) {
+        let mut lanes = self.lanes();
+        for (account, permits) in accounts {
+            if let Some(lane) = lanes.get_mut(account) {
+                lane.fewer &= lane.permits != *permits;
+                if lane.permits == 0 && lane.load == 0 && lane.refused.is_none_or(|since| since.elapsed() > REFUSED_FOR) {
+                    lanes.remove(account);
+                }
+            }
+        }
+    }
+
+    /// All permits held in a shard.
+    #[must_use]
+    pub fn permits(&self, shard: u16) -> Vec<(AccountId, u32)> {
+        let lanes = self.lanes();
+        let held = lanes.iter().filter(|(account, lane)| lane.permits > 0 && self.flight.shard_of(account) == shard);
+        held.map(|(account, lane)| (account.clone(), lane.permits)).collect()
+    }
+
+    /// The session of a shard was lost, and all permits with it. Jobs that wait for one hear of it; connections in use are
+    /// closed after their mail.
+    pub fn lost(&self, shard: u16) {
+        let mut lanes = self.lanes();
+        for (_, lane) in lanes.iter_mut().filter(|(account, _)| self.flight.shard_of(account) == shard) {
+            lane.unused.close();
+            lane.unused = Arc::new(Semaphore::new(0));
+            lane.permits = 0;
+            lane.fewer = false;
+            lane.idle.clear();
+        }
+    }
+
+    /// When the next idle connection has been idle for too long.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Duration> {
+        let lanes = self.lanes();
+        let since = lanes.values().flat_map(|lane| &lane.idle).map(|(_, since)| *since).min()?;
+        Some(IDLE.saturating_sub(since.elapsed()))
+    }
+}
+
+impl Seat {
+    /// A warm connection of the account, if there is one that is good for another mail.
+    #[must_use]
+    pub fn take_warm(&self) -> Option<Connection> {
+        loop {
+            let (connection, _) = self.lanes.lanes().get_mut(&self.account)?.idle.pop()?;
+            if !connection.is_spent() {
+                return Some(connection);
+            }
+            // Dropped here: closed before the caller opens another, so that the cap holds.
+        }
+    }
+
+    /// Leaves a connection warm for the next mail, or closes it.
+    pub async fn put_back(self, mut connection: Connection) {
+        if connection.is_spent() || !connection.is_reusable() {
+            connection.quit().await;
+            return;
+        }
+        let mut lanes = self.lanes.lanes();
+        if let Some(lane) = lanes.get_mut(&self.account)
+            && Arc::ptr_eq(&lane.unused, &self.permits)
+        {
+            lane.idle.push((connection, Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The worker's settings. Each field names its variable, default and unit; all faults are told at once.
+
+use std::time::Duration;
+
+use postroom_shared::settings::{
+    LimitSettings, LogSettings, RedisSettings, SettingsError, Source, TlsSettings, TokenSettings,
+};
+
+use crate::retry::RetryPolicy;
+use crate::smtp::SmtpSettings;
+
+/// Everything a worker reads at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How to reach Redis.
+    pub redis: RedisSettings,
+    /// What a mail may expect; connections an account.
+    pub limits: LimitSettings,
+    /// How to get access tokens.
+    pub tokens: TokenSettings,
+    /// Whose certificates are trusted.
+    pub tls: TlsSettings,
+    /// How to reach Gmail.
+    pub smtp: SmtpSettings,
+    /// When a mail that failed is tried again.
+    pub retry: RetryPolicy,
+    /// What is logged.
+    pub log: LogSettings,
+    /// `POSTROOM_CONCURRENCY`: mails this worker has at once, waiting for a connection of theirs included. Default 64.
+    pub concurrency: usize,
+    /// `POSTROOM_DRAIN_SECONDS`: how long a worker that is told to stop lets its mails finish. Default 25 s: below the 30 s
+    /// that Kubernetes grants.
+    pub drain: Duration,
+    /// `POSTROOM_LEASE`: after how long without a sign of life a worker's mails are taken back. Default 15 s, renewed at a
+    /// third of it.
+    pub lease: Duration,
+    /// `POSTROOM_ATTEMPT_LIMIT`: how long one attempt may take. Default 10 min: Gmail may take minutes for 35 MB.
+    pub attempt_limit: Duration,
+    /// `POSTROOM_WORKER_NAME`: a name for people; it need not be unique. Default the host's name.
+    pub name: String,
+}
+
+impl Settings {
+    /// Reads them from this process's environment and settings file.
+    ///
+    /// # Errors
+    /// If any is not usable; all faults are told.
+    pub fn from_process() -> Result<Self, SettingsError> {
+        Self::read(Source::from_process())
+    }
+
+    /// Reads them from a source.
+    ///
+    /// # Errors
+    /// If any is not usable; all faults are told.
+    pub fn read(mut source: Source) -> Result<Self, SettingsError> {
+        let host = || hostname::get().map_or_else(|_| "worker".to_owned(), |name| name.to_string_lossy().into_owned());
+        let seconds = Duration::from_secs;
+        let settings = Self {
+            redis: RedisSettings::read(&mut source),
+            limits: LimitSettings::read(&mut source),
+            tokens: TokenSettings::read(&mut source),
+            tls: TlsSettings::read(&mut source),
+            smtp: SmtpSettings::read(&mut source),
+            retry: RetryPolicy::read(&mut source),
+            log: LogSettings::read(&mut source),
+            concurrency: source.number("POSTROOM_CONCURRENCY", 64, 1, 10_000) as usize,
+            drain: source.span("POSTROOM_DRAIN_SECONDS", seconds(25), Duration::ZERO, seconds(3_600)),
+            lease: source.span("POSTROOM_LEASE", seconds(15), seconds(1), seconds(600)),
+            attempt_limit: source.span("POSTROOM_ATTEMPT_LIMIT", seconds(600), seconds(1), seconds(7_200)),
+            name: source.text("POSTROOM_WORKER_NAME").unwrap_or_else(host),
+        };
+        source.finish()?;
+        Ok(settings)
+    }
+}
