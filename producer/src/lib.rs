@@ -1,1 +1,54 @@
-//! Under construction.
+//! Postroom's client: hand mail over, ask where it is, cancel it. The worker sends it through Gmail.
+//!
+//! Nothing in here opens an SMTP connection or needs a Gmail credential: an app knows Redis and its own mail, no more.
+//!
+//! ```no_run
+//! use postroom::{Client, NewMail, SendError};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("redis://127.0.0.1:6379").await?;
+//! let mail = NewMail {
+//!     from: "Shop <shop@example.com>".into(),
+//!     to: vec!["ann@example.org".into()],
+//!     subject: "Your order 1001".into(),
+//!     text: Some("Thank you.".into()),
+//!     idempotency_key: Some("order-1001".into()),
+//!     ..NewMail::default()
+//! };
+//! match client.send(mail).await {
+//!     Ok(sent) => println!("handed over as {}", sent.id),
+//!     Err(SendError::Refused(refusal)) => eprintln!("not a mail that can be sent: {refusal}"),
+//!     Err(error) => eprintln!("{error}"), // says whether it may be handed over again
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | read | for |
+//! |---|---|
+//! | [`client`] | the client itself, and what can go wrong with it |
+//! | [`draft`], [`new_mail`] | the forms in which an app may give a mail |
+//! | [`door`] | what happens to a mail before it is stored: parse, choose the account, freeze |
+//! | [`directory`] | which account may send as which address |
+//! | [`settings`] | what the program `postroom` reads from its surroundings; the client reads nothing |
+
+pub mod client;
+pub mod directory;
+pub mod door;
+pub mod draft;
+mod fingerprint;
+pub mod new_mail;
+pub mod settings;
+
+pub use client::{Cancelled, Client, SendError, Sent};
+pub use door::Refusal;
+pub use draft::Draft;
+pub use new_mail::{NewAttachment, NewMail};
+pub use postroom_shared::account::AccountId;
+pub use postroom_shared::clock::Millis;
+pub use postroom_shared::id::MailId;
+pub use postroom_shared::mail::{Fault, Mail, Priority};
+pub use postroom_shared::queue::{MailState, MailStatus};
+pub use postroom_shared::reason::Reason;
+/// Why Redis did not do what was asked.
+pub use postroom_shared::store::StoreError as Error;

@@ -1,2 +1,35 @@
-//! Under construction.
-fn main() {}
+//! `postroom`: the command line. Each command is one file (or folder) of `cli`.
+//!
+//! Secrets never come from an argument's value, and no error shows an address in the clear.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command, Context, Failure, output};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    match run(command).await {
+        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::FAILURE,
+        Err(Failure::Failed(why)) => {
+            output::complain(format!("postroom: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    let mut context = Context::open().await?;
+    match command {
+        Command::Send(command) => cli::send::run(&command, &mut context).await?,
+        Command::Mail(command) => cli::mail::run(command, &mut context).await?,
+        Command::Account(command) => cli::account::run(command, &mut context).await?,
+        Command::Dead(command) => cli::dead::run(command, &mut context).await?,
+        Command::Queue(command) => cli::queue::run(command, &mut context).await?,
+    }
+    context.out.flush()
+}

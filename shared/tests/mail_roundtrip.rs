@@ -161,9 +161,9 @@ proptest! {
         prop_assert!(mail.headers.get_first_value("Bcc").is_none());
         prop_assert!(!message.bytes.windows(7).any(|seven| seven == b"hidden-"));
         prop_assert_eq!(mail.headers.get_first_value("Message-ID").unwrap(), message.message_id);
-        for (name, count) in [("From", 1), ("To", 1), ("Date", 1), ("Message-ID", 1), ("MIME-Version", 1), ("Content-Type", 1)] {
+        for name in ["From", "To", "Date", "Message-ID", "MIME-Version", "Content-Type"] {
             let found = mail.headers.get_all_values(name).len();
-            prop_assert!(found == count || (name == "To" && to.is_empty()), "{name}: {found}");
+            prop_assert!(found == 1 || (name == "To" && to.is_empty()), "{name}: {found}");
         }
     }
 
@@ -242,10 +242,8 @@ fn full_mail() -> Value {
     });
     for (path, text) in fields() {
         let (parent, field) = path.rsplit_once('/').unwrap();
-        match mail.pointer_mut(parent).unwrap() {
-            Value::Array(list) => list[0] = json!(text),
-            other => other[field] = json!(text),
-        }
+        let parent = mail.pointer_mut(parent).unwrap();
+        *(if parent.is_array() { &mut parent[0] } else { &mut parent[field] }) = json!(text);
     }
     mail
 }
@@ -313,7 +311,7 @@ proptest! {
         let message = Message::freeze(&mail, id(), NOW).unwrap();
         let kept = [format!("{top}Subject: {subject}\r\n\r\n").as_bytes(), &join("\r\n")].concat();
         prop_assert!(message.bytes.ends_with(&kept), "{:?}", String::from_utf8_lossy(&message.bytes));
-        prop_assert_eq!(message.envelope.recipients.len(), 4 - 1);
+        prop_assert_eq!(message.envelope.recipients.len(), 3);
     }
 }
 

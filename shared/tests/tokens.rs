@@ -66,9 +66,9 @@ enum Answer {
     /// A token that lives so many seconds.
     Token(u64),
     /// The same, with a new refresh token.
-    Rotate(u64, &'static str),
-    /// A token once the test lets it go.
-    Held(Arc<Semaphore>),
+    Rotate(&'static str),
+    /// Another answer, once the test lets it go.
+    Held(Arc<Semaphore>, Box<Self>),
     /// Status, content type, body.
     Refuse(u16, &'static str, &'static str),
 }
@@ -126,18 +126,19 @@ async fn serve(mut stream: TcpStream, rule: Rule, asked: Arc<Mutex<Vec<Instant>>
         asked.len()
     };
     assert!(body.contains("grant_type=refresh_token") && body.contains("client_id="), "{body}");
-    let answer = (rule.lock().unwrap())(&body);
+    let mut answer = (rule.lock().unwrap())(&body);
     arrived.add_permits(1);
+    if let Answer::Held(gate, then) = answer {
+        gate.acquire().await.unwrap().forget();
+        answer = *then;
+    }
     let token = |life: u64, more: &str| {
         format!(r#"{{"access_token":"access-{number}","expires_in":{life},"token_type":"Bearer"{more}}}"#)
     };
     let (status, kind, body) = match answer {
         Answer::Token(life) => (200, "application/json", token(life, "")),
-        Answer::Rotate(life, next) => (200, "application/json", token(life, &format!(r#","refresh_token":"{next}""#))),
-        Answer::Held(gate) => {
-            gate.acquire().await.unwrap().forget();
-            (200, "application/json", token(3_600, ""))
-        }
+        Answer::Rotate(next) => (200, "application/json", token(3_600, &format!(r#","refresh_token":"{next}""#))),
+        Answer::Held(..) => panic!("held twice"),
         Answer::Refuse(status, kind, body) => (status, kind, body.to_owned()),
     };
     let head = format!(
@@ -268,7 +269,7 @@ async fn when_the_lock_holder_died_another_takes_over() {
 #[tokio::test]
 async fn a_caller_who_gives_up_leaves_no_lock_behind() {
     let gate = Arc::new(Semaphore::new(0));
-    let (_redis, endpoint, tokens) = stage(Answer::Held(gate.clone())).await;
+    let (_redis, endpoint, tokens) = stage(Answer::Held(gate.clone(), Box::new(Answer::Token(3_600)))).await;
     let alice = account("alice");
     tokio::select! {
         _ = tokens.access(&alice) => panic!("the endpoint holds its answer"),
@@ -282,7 +283,7 @@ async fn a_caller_who_gives_up_leaves_no_lock_behind() {
 #[tokio::test]
 async fn a_late_writer_does_not_replace_a_newer_token() {
     let gate = Arc::new(Semaphore::new(0));
-    let (redis, endpoint, slow) = stage(Answer::Held(gate.clone())).await;
+    let (redis, endpoint, slow) = stage(Answer::Held(gate.clone(), Box::new(Answer::Token(3_600)))).await;
     let (store, alice) = (redis.store().await, account("alice"));
     let late = tokio::spawn({
         let (slow, alice) = (slow.clone(), alice.clone());
@@ -416,7 +417,7 @@ async fn without_redis_a_token_in_memory_goes_on() {
 
 #[tokio::test]
 async fn a_new_refresh_token_is_kept_unless_a_person_logged_in_meanwhile() {
-    let (redis, endpoint, tokens) = stage(Answer::Rotate(3_600, "refresh-next")).await;
+    let (redis, endpoint, tokens) = stage(Answer::Rotate("refresh-next")).await;
     let store = redis.store().await;
     let stored = async |name: &str| {
         let loaded = credentials::load(&store, &sealer(KEY), &account(name)).await.unwrap().unwrap();
@@ -425,18 +426,14 @@ async fn a_new_refresh_token_is_kept_unless_a_person_logged_in_meanwhile() {
     tokens.access(&account("alice")).await.unwrap();
     assert_eq!(stored("alice").await, "refresh-next");
     // Bob logs in anew while the endpoint answers.
-    let (bobs, handle) = (redis.store().await, tokio::runtime::Handle::current());
-    endpoint.rule(move |_| {
-        let bobs = bobs.clone();
-        let saved = handle.spawn(async move {
-            credentials::save(&bobs, &sealer(KEY), &account("bob"), &credentials_of("bob-by-hand")).await.unwrap();
-        });
-        while !saved.is_finished() {
-            std::thread::yield_now();
-        }
-        Answer::Rotate(3_600, "refresh-next")
-    });
-    tokens.access(&account("bob")).await.unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    endpoint.arrival().await;
+    endpoint.answers(Answer::Held(gate.clone(), Box::new(Answer::Rotate("refresh-next"))));
+    let bob = tokio::spawn(async move { tokens.access(&account("bob")).await });
+    endpoint.arrival().await;
+    credentials::save(&store, &sealer(KEY), &account("bob"), &credentials_of("bob-by-hand")).await.unwrap();
+    gate.add_permits(1);
+    bob.await.unwrap().unwrap();
     assert_eq!(stored("bob").await, "refresh-bob-by-hand");
 }
 

@@ -3,6 +3,7 @@
 //! It is always ready and never fails, so that no trouble with Redis ever ends the apalis worker.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use apalis_core::backend::finalize::Ephemeral;
@@ -14,10 +15,11 @@ use postroom_shared::queue::Claimed;
 use tokio::sync::mpsc;
 use tower::layer::util::Identity;
 
-/// The receiving end of what the fetcher claims. It holds at most as many jobs as the worker has slots.
-#[derive(Debug)]
+/// The receiving end of what the fetcher claims. It holds at most as many jobs as the worker has slots. Clones share one
+/// channel: a worker that apalis starts anew goes on where the last one was.
+#[derive(Debug, Clone)]
 pub struct QueueBackend {
-    claimed: mpsc::UnboundedReceiver<Claimed>,
+    claimed: Arc<Mutex<mpsc::UnboundedReceiver<Claimed>>>,
 }
 
 impl QueueBackend {
@@ -25,7 +27,7 @@ impl QueueBackend {
     #[must_use]
     pub fn new() -> (mpsc::UnboundedSender<Claimed>, Self) {
         let (sender, claimed) = mpsc::unbounded_channel();
-        (sender, Self { claimed })
+        (sender, Self { claimed: Arc::new(Mutex::new(claimed)) })
     }
 }
 
@@ -42,7 +44,8 @@ impl Backend for QueueBackend {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
-        self.claimed.poll_recv(cx).map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.poll_recv(cx).map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {

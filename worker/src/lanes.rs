@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use postroom_shared::account::AccountId;
+use postroom_shared::clock::Millis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flight::Flight;
@@ -14,8 +15,6 @@ use crate::smtp::Connection;
 
 /// How long a connection may be idle before it is closed and its permit given up (gmail.md, "Limits": 30 to 60 s).
 const IDLE: Duration = Duration::from_secs(30);
-/// For how long a worker that saw its account refused hands back that account's mails unsent.
-const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 /// All lanes of which this worker has a permit or a job.
 pub struct Lanes {
@@ -33,7 +32,8 @@ struct Lane {
     idle: Vec<(Connection, Instant)>,
     /// The queue has not been told yet that there are fewer permits.
     fewer: bool,
-    refused: Option<Instant>,
+    /// When its login was refused last.
+    refused: Option<Millis>,
 }
 
 impl Lane {
@@ -116,15 +116,14 @@ impl Lanes {
     /// The account's login was refused: its other mails need not try.
     pub fn refused(&self, account: &AccountId) {
         if let Some(lane) = self.lanes().get_mut(account) {
-            lane.refused = Some(Instant::now());
+            lane.refused = Some(Millis::now());
         }
     }
 
-    /// Whether the account's login was refused just now.
+    /// Whether the account's login was refused after a mail was claimed: the account is held by now, or will be at once.
     #[must_use]
-    pub fn is_refused(&self, account: &AccountId) -> bool {
-        let refused = |lane: &Lane| lane.refused.is_some_and(|since| since.elapsed() < REFUSED_FOR);
-        self.lanes().get(account).is_some_and(refused)
+    pub fn is_refused_since(&self, account: &AccountId, claimed: Millis) -> bool {
+        self.lanes().get(account).and_then(|lane| lane.refused).is_some_and(|refused| refused >= claimed)
     }
 
     /// Closes what was idle for too long or is spent, and drops permits without a connection that no job needs.
@@ -188,7 +187,7 @@ impl Lanes {
         for (account, permits) in accounts {
             if let Some(lane) = lanes.get_mut(account) {
                 lane.fewer &= lane.permits != *permits;
-                if lane.permits == 0 && lane.load == 0 && lane.refused.is_none_or(|since| since.elapsed() > REFUSED_FOR) {
+                if lane.permits == 0 && lane.load == 0 {
                     lanes.remove(account);
                 }
             }
@@ -221,7 +220,8 @@ impl Lanes {
     pub fn next_expiry(&self) -> Option<Duration> {
         let lanes = self.lanes();
         let since = lanes.values().flat_map(|lane| &lane.idle).map(|(_, since)| *since).min()?;
-        Some(IDLE.saturating_sub(since.elapsed()))
+        // Never at once: a connection may have to outlive its time while its lane's jobs are being settled.
+        Some(IDLE.saturating_sub(since.elapsed()).max(Duration::from_millis(200)))
     }
 }
 

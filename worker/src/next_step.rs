@@ -1,16 +1,13 @@
 //! What follows from an attempt: for the mail, and for its account. Pure; clock and chance are arguments.
 
+use std::time::Duration;
+
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::Outcome;
 use postroom_shared::reason::Reason;
-use postroom_shared::reply::Reply;
 
 use crate::retry::RetryPolicy;
 use crate::verdict::Verdict;
-
-/// What an attempt came to for each recipient that was open, by place in the envelope.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Findings(pub Vec<(usize, Verdict)>);
 
 /// What the decision depends on besides the findings.
 #[derive(Debug, Clone, Copy)]
@@ -44,15 +41,15 @@ pub struct NextStep {
     pub hold: bool,
 }
 
-/// Decides.
+/// Decides, from what the attempt came to for each recipient that was open, by place in the envelope.
 #[must_use]
-pub fn next_step(findings: &Findings, situation: &Situation<'_>) -> NextStep {
+pub fn next_step(findings: &[(usize, Verdict)], situation: &Situation<'_>) -> NextStep {
     let mut failed = situation.failed.to_vec();
     let mut open = Vec::new();
-    let mut waits: Option<(Reason, std::time::Duration)> = None;
+    let mut waits: Option<(Reason, Duration)> = None;
     let mut died: Option<Reason> = None;
     let mut hold = false;
-    for (place, verdict) in &findings.0 {
+    for (place, verdict) in findings {
         match verdict {
             Verdict::Delivered => {}
             Verdict::Permanent(reason) => {
@@ -70,11 +67,11 @@ pub fn next_step(findings: &Findings, situation: &Situation<'_>) -> NextStep {
             }
             Verdict::Reconnect => {
                 open.push(*place);
-                waits = waits.or(Some((Reason::Connection, std::time::Duration::ZERO)));
+                waits = waits.or(Some((Reason::Connection, Duration::ZERO)));
             }
             Verdict::Uncertain => {
                 open.push(*place);
-                waits = Some((Reason::Uncertain, waits.map_or(std::time::Duration::ZERO, |(_, floor)| floor)));
+                waits = Some((Reason::Uncertain, waits.map_or(Duration::ZERO, |(_, floor)| floor)));
             }
         }
     }
@@ -93,22 +90,8 @@ pub fn next_step(findings: &Findings, situation: &Situation<'_>) -> NextStep {
     step(Outcome::Dead, died.unwrap_or(Reason::Recipient), true, failed.clone(), Vec::new())
 }
 
-/// The same finding for every open recipient: the mail as a whole was refused, lost or taken.
-#[must_use]
-pub fn for_all(open: &[usize], verdict: Verdict) -> Findings {
-    Findings(open.iter().map(|place| (*place, verdict)).collect())
-}
-
-/// What the timeline shows when several things were said: the last word on the mail.
-#[must_use]
-pub fn last_word<'a>(end: Option<&'a Reply>, refused: &'a [(usize, Reply)]) -> Option<&'a Reply> {
-    end.or_else(|| refused.last().map(|(_, reply)| reply))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const NOW: Millis = Millis(1_000_000);
@@ -118,7 +101,7 @@ mod tests {
     fn decide(findings: &[(usize, Verdict)], failed: &[usize]) -> NextStep {
         let policy = RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_secs(60) };
         let situation = Situation { attempt: 1, failed, now: NOW, policy: &policy, jitter: 0.5 };
-        next_step(&Findings(findings.to_vec()), &situation)
+        next_step(findings, &situation)
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
                 vec![(field.to_owned(), Err(message))]
             }
             Value::Array(list) => list.iter().enumerate().flat_map(|(i, item)| entry(field, i, item)).collect(),
-            other => {
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
                 let message = format!("expected an address or an array of addresses, not {}", kind(other));
                 vec![(field.to_owned(), Err(message))]
             }

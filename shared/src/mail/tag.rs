@@ -37,7 +37,7 @@ pub(super) fn parse(value: &Value, faults: &mut Faults) -> Vec<Tag> {
                 Some(Tag { name: name.clone(), value: value.to_owned() })
             })
             .collect(),
-        other => {
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
             faults.add("tags", format!("expected an array of {{name, value}}, not {}", kind(other)));
             return Vec::new();
         }

@@ -25,7 +25,9 @@ pub(super) fn send_at(value: &Value, now: Millis) -> Result<Option<Millis>, Stri
             .as_i64()
             .and_then(|seconds| seconds.checked_mul(1_000))
             .ok_or_else(|| "not a whole number of seconds since 1970".to_owned())?,
-        other => return Err(format!("expected RFC 3339 text or Unix seconds, not {}", kind(other))),
+        other @ (Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err(format!("expected RFC 3339 text or Unix seconds, not {}", kind(other)));
+        }
     };
     let at = Millis(u64::try_from(millis).unwrap_or(0));
     if at <= now {
@@ -45,7 +47,9 @@ pub(super) fn ttl(value: &Value) -> Result<Duration, String> {
     let span = match value {
         Value::String(text) => span(text).ok_or("not a span of time: write 90s, 15m, 24h, 3d or 1h30m")?,
         Value::Number(number) => Duration::from_secs(number.as_u64().ok_or("not a whole, positive number of seconds")?),
-        other => return Err(format!("expected a span such as \"15m\" or seconds, not {}", kind(other))),
+        other @ (Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err(format!("expected a span such as \"15m\" or seconds, not {}", kind(other)));
+        }
     };
     if (Duration::from_secs(1)..=Duration::from_secs(MAX_SECONDS)).contains(&span) {
         Ok(span)

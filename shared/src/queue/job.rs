@@ -36,6 +36,9 @@ pub struct Job {
     /// The app's own marks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
+    /// The server must know SMTPUTF8: an address or a header is not ASCII.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub smtputf8: bool,
     /// The message: RFC 5322, CRLF, no Bcc.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
@@ -59,8 +62,9 @@ impl Job {
     /// A job for a frozen message.
     #[must_use]
     pub fn new(message: Message, tags: Vec<Tag>) -> Self {
+        let smtputf8 = message.needs_smtputf8();
         let Message { envelope, message_id, subject, bytes } = message;
-        Self { from: envelope.from, recipients: envelope.recipients, message_id, subject, tags, bytes }
+        Self { from: envelope.from, recipients: envelope.recipients, message_id, subject, tags, smtputf8, bytes }
     }
 
     /// The record.
@@ -86,18 +90,16 @@ impl Job {
     /// # Errors
     /// As [`Job::encode`].
     pub fn encode_without_bytes(&self) -> Result<Vec<u8>, JobError> {
-        Self { bytes: Vec::new(), ..self.clone_without_bytes() }.encode()
-    }
-
-    fn clone_without_bytes(&self) -> Self {
-        Self {
+        let kept = Self {
             from: self.from.clone(),
             recipients: self.recipients.clone(),
             message_id: self.message_id.clone(),
             subject: self.subject.clone(),
             tags: self.tags.clone(),
+            smtputf8: self.smtputf8,
             bytes: Vec::new(),
-        }
+        };
+        kept.encode()
     }
 
     /// Reads a record.
@@ -134,6 +136,7 @@ mod tests {
             message_id: "<1@example.com>".to_owned(),
             subject: "Hello".to_owned(),
             tags: Vec::new(),
+            smtputf8: false,
             bytes: b"Subject: Hello\r\n\r\nHello hello hello hello hello hello hello\r\n".to_vec(),
         }
     }

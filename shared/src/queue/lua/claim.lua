@@ -11,6 +11,8 @@ local MOST_POPS = 500
 
 if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
 
+even_if_full()
+
 -- 1. Permits whose connections the session has closed.
 for i = 0, tonumber(ARGV[5]) - 1 do
   local a, n = ARGV[6 + i * 2], tonumber(ARGV[7 + i * 2])
@@ -102,6 +104,7 @@ end
 
 -- Lanes with free permits, the longest waiting first; one job a new permit.
 local function from_ring(p)
+  if free <= 0 then return end
   local waiting = redis.call('ZRANGE', RING .. p, 0, math.min(free, 64) - 1)
   for _, a in ipairs(waiting) do
     if free <= 0 or pops >= MOST_POPS then return end

@@ -3,6 +3,7 @@
 -- permits it holds. Answers {'gone'}, {'more'} (leave again) or {'ok', work (0|1), next_in (ms, -1)}.
 
 local what, s, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+even_if_full()
 
 -- Jobs that were handed out without the worker hearing of it take their place again; permits are what it says.
 local function mend()

@@ -7,6 +7,7 @@
 
 local count, retention = tonumber(ARGV[1]), tonumber(ARGV[2])
 local answers, loads = {}, {}
+even_if_full()
 
 local function drop_load(s, a)
   local key = s .. '|' .. a

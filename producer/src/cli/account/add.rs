@@ -1,0 +1,106 @@
+//! `postroom account add`: seals the credentials, then makes the account known, so that no worker finds one without.
+//!
+//! A secret is never printed, not even in part.
+
+use postroom::settings::CredentialSettings;
+use postroom_shared::account::Account;
+use postroom_shared::tokens::credentials::{self, Credentials};
+use postroom_shared::tokens::{CredentialsError, SealError, Sealer};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::Add;
+use crate::cli::{Context, Failure, prompt};
+
+pub(super) async fn run(add: Add, context: &mut Context) -> Result<(), Failure> {
+    let known = context.queue().account(&add.which.id).await?;
+    if add.keep_credentials {
+        return change(add, known, context).await;
+    }
+    let sealer = Sealer::from_settings(&context.settings.tokens)?;
+    let credentials = complete(CredentialSettings::from_process()?)?;
+    credentials::save(context.queue().store(), &sealer, &add.which.id, &credentials).await?;
+    let account = wanted(add, known.as_ref());
+    context.queue().put_account(&account).await?;
+    let done = match known {
+        None => "added",
+        Some(Account { hold: None, .. }) => "renewed",
+        Some(Account { hold: Some(_), .. }) => "renewed, and its hold ended",
+    };
+    told(&account, done, context)
+}
+
+/// Changes what is known of an account. Its hold stays: nothing that led to it has changed.
+async fn change(add: Add, known: Option<Account>, context: &mut Context) -> Result<(), Failure> {
+    let Some(known) = known else {
+        return Err(Failure::failed("there is no such account yet: add it without --keep-credentials"));
+    };
+    let account = wanted(add, Some(&known));
+    context.queue().put_account(&account).await?;
+    if let Some(hold) = &known.hold {
+        context.queue().hold(&known.id, hold).await?;
+    }
+    told(&account, "changed", context)
+}
+
+fn told(account: &Account, done: &str, context: &mut Context) -> Result<(), Failure> {
+    context.out.line(format!("{} ({}) {done}", account.id.reveal(), account.kind.as_str()))
+}
+
+/// The account as it shall be: what is not given stays as it was.
+fn wanted(add: Add, known: Option<&Account>) -> Account {
+    let aliases = match known {
+        Some(known) if add.aliases.is_empty() && !add.no_alias => known.aliases.clone(),
+        Some(_) | None => add.aliases,
+    };
+    Account {
+        id: add.which.id,
+        kind: add.kind.or(known.map(|known| known.kind)).unwrap_or_default(),
+        aliases,
+        connections: add.connections.or(known.and_then(|known| known.connections)),
+        limit: add.limit.or(known.and_then(|known| known.limit)),
+        hold: None,
+    }
+}
+
+/// Asks for what is not set.
+fn complete(settings: CredentialSettings) -> Result<Credentials, Failure> {
+    let CredentialSettings { client_id, client_secret, refresh_token } = settings;
+    let missing: Vec<&str> = [
+        ("POSTROOM_CLIENT_ID", client_id.is_none()),
+        ("POSTROOM_CLIENT_SECRET", client_secret.is_none()),
+        ("POSTROOM_REFRESH_TOKEN", refresh_token.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_missing)| is_missing.then_some(name))
+    .collect();
+    if !missing.is_empty() && !prompt::is_possible() {
+        let missing = missing.join(", ");
+        return Err(Failure::Failed(format!(
+            "{missing}: not set, and there is no terminal to ask at: set them, or the same names with _FILE to the paths of \
+             files that hold them"
+        )));
+    }
+    let client_id = match client_id {
+        Some(id) => id.expose_secret().trim().to_owned(),
+        None => prompt::word("OAuth2 client id")?,
+    };
+    let or_ask = |value: Option<SecretString>, question| value.map_or_else(|| prompt::secret(question), Ok);
+    let client_secret = or_ask(client_secret, "OAuth2 client secret")?;
+    let refresh_token = or_ask(refresh_token, "Refresh token")?;
+    if client_id.is_empty() || refresh_token.expose_secret().is_empty() {
+        return Err(Failure::failed("an account needs a client id and a refresh token: neither may be empty"));
+    }
+    Ok(Credentials { client_id, client_secret, refresh_token })
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<CredentialsError> for Failure {
+    fn from(error: CredentialsError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

@@ -1,0 +1,119 @@
+//! `postroom account list` and `show`: what is known of accounts, and what a person can do about a hold.
+
+use postroom::{AccountId, Reason};
+use postroom_shared::account::{Account, Hold};
+use postroom_shared::queue::LaneStats;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use crate::cli::output::Out;
+use crate::cli::queue::waiting;
+use crate::cli::table::Table;
+use crate::cli::{Context, Failure};
+
+/// An account and its lane, as one JSON object.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    account: &'a Account,
+    waiting: &'a BTreeMap<String, u64>,
+    permits: u64,
+}
+
+pub(super) async fn list(json: bool, context: &mut Context) -> Result<(), Failure> {
+    let accounts = context.queue().accounts().await?;
+    if json {
+        return context.out.json(&accounts);
+    }
+    let mut table = Table::new(&["ADDRESS", "KIND", "LIMIT", "CONNECTIONS", "HELD", "ALIASES"]);
+    for account in &accounts {
+        let held = account.hold.as_ref().map(|hold| format!("{}, {}", hold.reason.as_str(), when(hold)));
+        table.row([
+            account.id.reveal().to_owned(),
+            account.kind.as_str().to_owned(),
+            or_default(account.limit),
+            or_default(account.connections),
+            held.unwrap_or_else(|| "no".to_owned()),
+            aliases(account),
+        ]);
+    }
+    table.print(&mut context.out, "")
+}
+
+pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> Result<(), Failure> {
+    let stats = context.queue().stats().await?;
+    let Some(lane) = stats.lanes.into_iter().find(|lane| lane.account.id == *id) else {
+        return Err(Failure::failed("there is no such account: see `postroom account list`"));
+    };
+    if json {
+        return context.out.json(&Shown { account: &lane.account, waiting: &lane.waiting, permits: lane.permits });
+    }
+    print(&lane, &mut context.out)
+}
+
+fn print(lane: &LaneStats, out: &mut Out) -> Result<(), Failure> {
+    let account = &lane.account;
+    let mut table = Table::plain();
+    table.pair("Account", account.id.reveal());
+    table.pair("Kind", account.kind.as_str());
+    table.pair("Aliases", aliases(account));
+    table.pair("Limit", format!("{} (messages in any 24 hours)", or_default(account.limit)));
+    table.pair("Connections", format!("{} at once", or_default(account.connections)));
+    match &account.hold {
+        None => table.pair("Held", "no"),
+        Some(hold) => {
+            table.pair("Held", format!("{}: {}", hold.reason.as_str(), hold.reason.help()));
+            table.pair("", &hold.note);
+            table.pair("", format!("since {}, {}", hold.since, when(hold)));
+            table.pair("", then(hold));
+        }
+    }
+    let [urgent, normal, bulk] = waiting(lane);
+    table.pair("Waiting", format!("{urgent} urgent, {normal} normal, {bulk} bulk"));
+    table.pair("Permits", format!("{} held by workers", lane.permits));
+    table.print(out, "")
+}
+
+fn or_default(number: Option<u32>) -> String {
+    number.map_or_else(|| "default".to_owned(), |number| number.to_string())
+}
+
+fn aliases(account: &Account) -> String {
+    let aliases: Vec<&str> = account.aliases.iter().map(postroom_shared::address::Address::reveal).collect();
+    if aliases.is_empty() { "-".to_owned() } else { aliases.join(", ") }
+}
+
+/// Until when a hold lasts.
+pub(in crate::cli) fn when(hold: &Hold) -> String {
+    hold.until.map_or_else(|| "until a person acts".to_owned(), |until| format!("until {until}"))
+}
+
+/// What a person can do about a hold.
+pub(in crate::cli) fn then(hold: &Hold) -> &'static str {
+    match hold.reason {
+        Reason::Consent => "To do: have the person consent again, then `postroom account add` with the new refresh token",
+        Reason::Client => "To do: correct the OAuth2 client's id or secret with `postroom account add`",
+        Reason::Config => "To do: correct the settings it names, then `postroom account resume`",
+        Reason::Operator => "To do: `postroom account resume` ends it",
+        Reason::Delivered
+        | Reason::ServerBusy
+        | Reason::Connection
+        | Reason::Uncertain
+        | Reason::LeaseLost
+        | Reason::HandedBack
+        | Reason::TokenUnavailable
+        | Reason::Recipient
+        | Reason::Message
+        | Reason::Expired
+        | Reason::Panic
+        | Reason::Stuck
+        | Reason::Unreadable
+        | Reason::NoAccount => {
+            if hold.until.is_some() {
+                "To do: nothing, it ends by itself; `postroom account resume` ends it now"
+            } else {
+                "To do: `postroom account resume` when its cause is gone"
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! One mail, laid out for a person.
+
+use postroom::{MailState, MailStatus};
+use postroom_shared::queue::{Attempt, Event, What};
+
+use crate::cli::Failure;
+use crate::cli::account::{then, when};
+use crate::cli::output::Out;
+use crate::cli::table::Table;
+
+/// Prints all that is known of a mail.
+pub(super) fn print(status: &MailStatus, out: &mut Out) -> Result<(), Failure> {
+    facts(status).print(out, "")?;
+    if !status.recipients.is_empty() {
+        out.line("\nRecipients")?;
+        let mut table = Table::plain();
+        for one in &status.recipients {
+            let words = one.reply.as_ref().map(|reply| format!("{}: {}", reply.stage.as_str(), reply.words()));
+            table.row([one.address.reveal().to_owned(), one.fate.clone(), words.unwrap_or_default()]);
+        }
+        table.print(out, "  ")?;
+    }
+    out.line("\nTimeline")?;
+    let mut table = Table::plain();
+    for event in &status.timeline {
+        let (what, words) = told(event);
+        table.row([event.at.to_string(), what, words]);
+    }
+    table.print(out, "  ")
+}
+
+fn facts(status: &MailStatus) -> Table {
+    let mut table = Table::plain();
+    table.pair("Mail", status.id);
+    let why = status.reason.map(|reason| format!(", {}: {}", reason.as_str(), reason.help()));
+    table.pair("State", format!("{}{}", status.state.as_str(), why.unwrap_or_default()));
+    table.pair("Account", status.account.reveal());
+    if let Some(hold) = &status.held {
+        table.pair("Held", format!("{} since {}, {}: {}", hold.reason.as_str(), hold.since, when(hold), hold.note));
+        table.pair("", then(hold));
+    }
+    if let Some(from) = &status.from {
+        table.pair("From", from.reveal());
+    }
+    if let Some(subject) = &status.subject {
+        table.pair("Subject", subject);
+    }
+    if let Some(message_id) = &status.message_id {
+        table.pair("Message-ID", message_id);
+    }
+    table.pair("Priority", status.priority);
+    table.pair("Queued", status.queued_at);
+    table.pair(if status.state.is_final() { "Ended" } else { "Due" }, status.at);
+    if !status.state.is_final() || status.state == MailState::Dead {
+        table.pair("Deadline", status.deadline);
+    }
+    table.pair("Attempts", status.attempts);
+    if status.leases_lost > 0 {
+        table.pair("Leases lost", status.leases_lost);
+    }
+    table
+}
+
+/// What happened, and the server's words or what follows.
+fn told(event: &Event) -> (String, String) {
+    match &event.what {
+        What::Queued => ("queued".to_owned(), String::new()),
+        What::Attempt(attempt) => (format!("attempt {}", attempt.number), told_attempt(attempt)),
+        What::TakenBack { reason, worker } => ("taken back".to_owned(), format!("{} by {worker}", reason.as_str())),
+        What::Dead { reason } => ("dead".to_owned(), format!("{}: {}", reason.as_str(), reason.help())),
+        What::Cancelled => ("cancelled".to_owned(), String::new()),
+        What::Retried => ("retried".to_owned(), "by an operator".to_owned()),
+        What::Discarded => ("discarded".to_owned(), "by an operator".to_owned()),
+    }
+}
+
+fn told_attempt(attempt: &Attempt) -> String {
+    let again = attempt.retry_at.map(|at| format!(" at {at}")).unwrap_or_default();
+    let reply = attempt.reply.as_ref().map(|reply| format!(" ({}: {})", reply.stage.as_str(), reply.words()));
+    let refused = match attempt.refused.len() {
+        0 => String::new(),
+        count => format!(", {count} recipients refused"),
+    };
+    let (reason, next) = (attempt.reason.as_str(), &attempt.next);
+    format!("{reason}, then {next}{again}{refused}{}", reply.unwrap_or_default())
+}

@@ -1,0 +1,83 @@
+//! The values that arguments may have: accounts, addresses, ids, spans of time.
+//!
+//! An argument that cannot be read is never repeated: it may be an address, or a secret in the wrong place.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Error};
+use jiff::{Span, SpanRelativeTo};
+use postroom::{AccountId, MailId};
+use postroom_shared::address::Address;
+
+/// A parser of one value whose complaint tells the argument's name, not what was typed.
+#[derive(Clone)]
+pub(super) struct Quiet<T>(fn(&str) -> Result<T, String>);
+
+/// See [`Quiet`].
+pub(super) fn quiet<T>(parse: fn(&str) -> Result<T, String>) -> Quiet<T> {
+    Quiet(parse)
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Quiet<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
+        let parsed = value.to_str().ok_or_else(|| "not UTF-8".to_owned()).and_then(self.0);
+        parsed.map_err(|why| {
+            let name = arg.map(Arg::to_string).unwrap_or_default();
+            Error::raw(ErrorKind::ValueValidation, format!("invalid value for '{name}': {why}\n")).with_cmd(command)
+        })
+    }
+}
+
+pub(super) fn account_id(text: &str) -> Result<AccountId, String> {
+    text.parse().map_err(|error: postroom_shared::address::AddressError| error.to_string())
+}
+
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|error: postroom_shared::address::AddressError| error.to_string())
+}
+
+pub(super) fn mail_id(text: &str) -> Result<MailId, String> {
+    text.parse().map_err(|_| "not the id of a mail: ids look like 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10".to_owned())
+}
+
+/// `2h`, `90m`, `1d12h`, or seconds.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let seconds = text.trim().parse::<u64>().ok().map(Duration::from_secs);
+    let spelt = || {
+        let span: Span = text.trim().parse().ok()?;
+        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        Duration::try_from(length).ok()
+    };
+    match seconds.or_else(spelt) {
+        Some(span) if span >= Duration::from_secs(1) => Ok(span),
+        Some(_) => Err("shorter than a second".to_owned()),
+        None => Err("not a span of time: write 90s, 15m, 2h or 3d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        for (text, seconds) in [("30", 30), ("90s", 90), ("15m", 900), ("2h", 7_200), ("1d12h", 129_600)] {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0", "-2h", "soon", "1mo", "500ms"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn complaints_repeat_nothing() {
+        for parse in [|text: &str| account_id(text).map(drop), |text: &str| mail_id(text).map(drop)] {
+            assert!(!parse("s3cret@@example").unwrap_err().contains("s3cret"));
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The client that apps use: send, send many, ask, wait, cancel.
+//!
+//! It reads nothing from the environment and never sends anything itself; every error says whether the mail is stored.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use postroom_shared::clock::Millis;
+use postroom_shared::id::MailId;
+use postroom_shared::mail::Fault;
+use postroom_shared::queue::{MailState, MailStatus, NewJob, PushError, Pushed, Queue};
+use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
+use postroom_shared::store::StoreError;
+use serde::Serialize;
+
+use crate::directory::{Directory, Remembered};
+use crate::door::{self, Refusal, Turned};
+use crate::draft::Draft;
+
+/// Mails that are frozen on one thread before another one is worth its while (a mail takes some 20 µs).
+const A_THREADS_WORTH: usize = 250;
+/// Mails that are frozen and stored before the next are looked at, so that a large batch does not lie in memory twice.
+const SLICE: usize = 1_000;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Hands mail to Postroom. Cheap to clone; all clones share one connection.
+#[derive(Clone)]
+pub struct Client {
+    queue: Queue,
+    directory: Arc<Remembered>,
+}
+
+/// A mail that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sent {
+    /// Names the mail from here on.
+    pub id: MailId,
+    /// The same mail came before with the same idempotency key; this is its id, and nothing was stored now.
+    pub known: bool,
+    /// When it may go, if that is not now.
+    pub send_at: Option<Millis>,
+}
+
+/// Why a mail was not handed over, or not surely.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SendError {
+    /// It cannot be sent as it is. Nothing was stored; the same mail will be refused again.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// Its idempotency key came before with another mail, which is the one that counts.
+    #[error("its idempotency key was used for another mail ({0}): use a new key for a new mail")]
+    Conflict(MailId),
+    /// Nothing was stored: hand it over again.
+    #[error("it was not stored, hand it over again: {0}")]
+    NotStored(String),
+    /// Nothing was stored, for Redis has no room: hand it over again later.
+    #[error("it was not stored, hand it over again later: {0}")]
+    Full(String),
+    /// The connection was lost before the answer came.
+    #[error("it is not known whether it was stored ({why}): {}", what_to_do(*id, *keyed))]
+    Unknown {
+        /// The id that it has if it was stored.
+        id: MailId,
+        /// It has an idempotency key, so handing it over again is safe.
+        keyed: bool,
+        /// What happened.
+        why: String,
+    },
+    /// This version of Postroom and what Redis holds do not fit together. Nothing was stored.
+    #[error("it was not stored: {0}")]
+    Wrong(String),
+}
+
+fn what_to_do(id: MailId, keyed: bool) -> String {
+    if keyed {
+        "hand it over again with the same idempotency key, it cannot go out twice that way".to_owned()
+    } else {
+        format!("look with `postroom mail show {id}` before handing it over again; an idempotency key makes that safe")
+    }
+}
+
+/// What became of a wish to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It will not go.
+    Done,
+    /// It was too late: the mail is in this state.
+    TooLate(MailState),
+    /// There is no such mail (any more).
+    Unknown,
+}
+
+impl Client {
+    /// Connects to the Redis at `url`: `redis://[user:password@]host[:port][/number]`, or `rediss://` for TLS.
+    ///
+    /// # Errors
+    /// If the URL is wrong or Redis is not reached.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let mut source = Source::from_pairs([("POSTROOM_REDIS_URL".to_owned(), url.to_owned())]);
+        let (redis, limits) = (RedisSettings::read(&mut source), LimitSettings::read(&mut source));
+        Self::with_settings(&redis, limits).await
+    }
+
+    /// Connects with settings of your own.
+    ///
+    /// # Errors
+    /// If Redis is not reached or its number of shards is another one.
+    pub async fn with_settings(redis: &RedisSettings, limits: LimitSettings) -> Result<Self, StoreError> {
+        Ok(Self::over(Queue::connect(redis, limits).await?))
+    }
+
+    /// A client over a queue that is connected already.
+    #[must_use]
+    pub fn over(queue: Queue) -> Self {
+        Self { queue, directory: Arc::default() }
+    }
+
+    /// The queue beneath, for what an operator does.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Hands one mail over.
+    ///
+    /// # Errors
+    /// See [`SendError`]: each kind says whether the mail is stored and whether handing it over again helps.
+    pub async fn send(&self, mail: impl Into<Draft>) -> Result<Sent, SendError> {
+        let nothing = || Err(SendError::Wrong("no answer".to_owned()));
+        self.send_many(vec![mail.into()]).await.pop().unwrap_or_else(nothing)
+    }
+
+    /// Hands many mails over; the answers stand in their order. A bad mail does not keep the others.
+    pub async fn send_many<D: Into<Draft>>(&self, mails: Vec<D>) -> Vec<Result<Sent, SendError>> {
+        let mut answers = Vec::with_capacity(mails.len());
+        let mut mails = mails.into_iter().map(Into::into);
+        loop {
+            let slice: Arc<[Draft]> = mails.by_ref().take(SLICE).collect();
+            if slice.is_empty() {
+                return answers;
+            }
+            answers.extend(self.send_slice(&slice).await);
+        }
+    }
+
+    async fn send_slice(&self, drafts: &Arc<[Draft]>) -> Vec<Result<Sent, SendError>> {
+        // Nothing is stored before the accounts are known, so this is never "unknown".
+        let admitted = match self.admit(drafts).await {
+            Ok(admitted) => admitted,
+            Err(error) => return drafts.iter().map(|_| Err(SendError::NotStored(error.to_string()))).collect(),
+        };
+        let mut jobs = Vec::with_capacity(admitted.len());
+        let mut answers = Vec::with_capacity(admitted.len());
+        for one in admitted {
+            match one {
+                Ok(job) => {
+                    answers.push(None);
+                    jobs.push(job);
+                }
+                Err(error) => answers.push(Some(Err(error))),
+            }
+        }
+        let pushed = self.queue.push_many(&jobs).await;
+        let mut stored = jobs.iter().zip(pushed).map(|(job, pushed)| answer(job, pushed));
+        let silent = || Err(SendError::Wrong("Redis gave fewer answers than mails".to_owned()));
+        answers.into_iter().map(|known| known.or_else(|| stored.next()).unwrap_or_else(silent)).collect()
+    }
+
+    /// The jobs for drafts. Those that no known account may send are tried again with a directory read just now.
+    async fn admit(&self, drafts: &Arc<[Draft]>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
+        let (begun, now) = (Instant::now(), Millis::now());
+        let directory = self.directory.recent(&self.queue).await?;
+        let mut admitted = self.admit_all(drafts, &directory, now).await;
+        if admitted.iter().any(|one| one.as_ref().is_err_and(|turned| turned.by_directory)) {
+            let newer = self.directory.read_since(&self.queue, Some(begun)).await?;
+            if !Arc::ptr_eq(&newer, &directory) {
+                for (one, draft) in admitted.iter_mut().zip(drafts.iter()) {
+                    if one.as_ref().is_err_and(|turned| turned.by_directory) {
+                        *one = door::admit(draft, &newer, &self.queue, now);
+                    }
+                }
+            }
+        }
+        Ok(admitted.into_iter().map(|one| one.map_err(|turned| turned.refusal.into())).collect())
+    }
+
+    /// On this thread if they are few, else on several.
+    async fn admit_all(
+        &self,
+        drafts: &Arc<[Draft]>,
+        directory: &Arc<Directory>,
+        now: Millis,
+    ) -> Vec<Result<NewJob, Turned>> {
+        if drafts.len() <= A_THREADS_WORTH {
+            return drafts.iter().map(|draft| door::admit(draft, directory, &self.queue, now)).collect();
+        }
+        let pieces = (0..drafts.len()).step_by(A_THREADS_WORTH);
+        let tasks = pieces.map(|start| {
+            let range = start..drafts.len().min(start + A_THREADS_WORTH);
+            let (drafts, directory, queue) = (Arc::clone(drafts), Arc::clone(directory), self.queue.clone());
+            let size = range.len();
+            let task = tokio::task::spawn_blocking(move || admit_range(&drafts, range, &directory, &queue, now));
+            async move { task.await.unwrap_or_else(|_| (0..size).map(|_| Err(panicked())).collect()) }
+        });
+        join_all(tasks).await.into_iter().flatten().collect()
+    }
+
+    /// All that is known of a mail; `None`: there is no such mail (any more).
+    ///
+    /// # Errors
+    /// If Redis did not answer.
+    pub async fn status(&self, id: MailId) -> Result<Option<MailStatus>, StoreError> {
+        self.queue.mail(id).await
+    }
+
+    /// Waits until nothing more happens to a mail by itself (sent, dead, cancelled), but no longer than `patience`;
+    /// what it answers is how the mail stands then.
+    ///
+    /// # Errors
+    /// If Redis did not answer.
+    pub async fn wait(&self, id: MailId, patience: Duration) -> Result<Option<MailStatus>, StoreError> {
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let status = self.status(id).await?;
+            let waited = begun.elapsed();
+            if status.as_ref().is_none_or(|status| status.state.is_final()) || waited >= patience {
+                return Ok(status);
+            }
+            tokio::time::sleep(pause.min(patience.saturating_sub(waited))).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Cancels a mail that no worker has yet.
+    ///
+    /// # Errors
+    /// If Redis did not do it.
+    pub async fn cancel(&self, id: MailId) -> Result<Cancelled, StoreError> {
+        Ok(match self.queue.cancel(id).await? {
+            Some(Ok(())) => Cancelled::Done,
+            Some(Err(state)) => Cancelled::TooLate(state),
+            None => Cancelled::Unknown,
+        })
+    }
+}
+
+fn admit_range(
+    drafts: &[Draft],
+    range: Range<usize>,
+    directory: &Directory,
+    queue: &Queue,
+    now: Millis,
+) -> Vec<Result<NewJob, Turned>> {
+    drafts[range].iter().map(|draft| door::admit(draft, directory, queue, now)).collect()
+}
+
+fn panicked() -> Turned {
+    let message = "Postroom failed while it looked at this mail, which is a bug: hand it over alone".to_owned();
+    Turned { refusal: Fault { field: String::new(), message }.into(), by_directory: false }
+}
+
+fn answer(job: &NewJob, pushed: Result<Pushed, PushError>) -> Result<Sent, SendError> {
+    match pushed {
+        Ok(Pushed::New(id)) => Ok(Sent { id, known: false, send_at: job.send_at }),
+        Ok(Pushed::Same(id)) => Ok(Sent { id, known: true, send_at: job.send_at }),
+        Err(PushError::Conflict(id)) => Err(SendError::Conflict(id)),
+        Err(error @ PushError::NoAccount) => {
+            Err(Refusal::from(Fault { field: "account".to_owned(), message: error.to_string() }).into())
+        }
+        Err(PushError::Job(error)) => Err(SendError::Wrong(error.to_string())),
+        Err(PushError::Store(StoreError::NotStored(why))) => Err(SendError::NotStored(why)),
+        Err(PushError::Store(error @ StoreError::Full(_))) => Err(SendError::Full(error.to_string())),
+        Err(PushError::Store(StoreError::Unknown(why))) => {
+            Err(SendError::Unknown { id: job.id, keyed: job.idempotency.is_some(), why })
+        }
+        Err(PushError::Store(StoreError::Wrong(why))) => Err(SendError::Wrong(why)),
+    }
+}

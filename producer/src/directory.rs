@@ -1,0 +1,185 @@
+//! Which account may send as which address, remembered for a few seconds so that a flood of mails asks Redis once.
+//!
+//! Nothing in here lists accounts in an error: those texts reach logs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postroom_shared::account::{Account, AccountId};
+use postroom_shared::address::Address;
+use postroom_shared::mail::Fault;
+use postroom_shared::queue::Queue;
+use postroom_shared::store::StoreError;
+use tokio::sync::Mutex;
+
+/// How long a directory is believed.
+const BELIEVED: Duration = Duration::from_secs(5);
+
+/// The accounts, by what they may write into From.
+#[derive(Debug, Default)]
+pub struct Directory {
+    aliases: HashMap<AccountId, Vec<AccountId>>,
+    by_alias: HashMap<AccountId, Vec<AccountId>>,
+}
+
+impl Directory {
+    /// A directory of these accounts.
+    #[must_use]
+    pub fn new(accounts: &[Account]) -> Self {
+        let mut directory = Self::default();
+        for account in accounts {
+            // An alias is compared as an account's address is: in lower case.
+            let aliases: Vec<AccountId> = account.aliases.iter().map(AccountId::from).collect();
+            for alias in &aliases {
+                directory.by_alias.entry(alias.clone()).or_default().push(account.id.clone());
+            }
+            directory.aliases.insert(account.id.clone(), aliases);
+        }
+        directory
+    }
+
+    /// The account that sends a mail: the one that was asked for, else the one that From belongs to.
+    ///
+    /// # Errors
+    /// If there is none, or Gmail would not let it send as `from`.
+    pub fn choose(&self, from: &Address, wanted: Option<&AccountId>) -> Result<AccountId, Fault> {
+        let from_id = AccountId::from(from);
+        if self.aliases.is_empty() {
+            return Err(fault("from", "no account has been added yet: add one with `postroom account add ADDRESS`"));
+        }
+        match wanted {
+            Some(wanted) => self.check(from, &from_id, wanted),
+            None if self.aliases.contains_key(&from_id) => Ok(from_id),
+            None => self.by_alias(from, &from_id),
+        }
+    }
+
+    fn check(&self, from: &Address, from_id: &AccountId, wanted: &AccountId) -> Result<AccountId, Fault> {
+        let Some(aliases) = self.aliases.get(wanted) else {
+            let known = self.known();
+            return Err(fault("account", format!("no such account ({known}): add it with `postroom account add ADDRESS`")));
+        };
+        if from_id == wanted || aliases.contains(from_id) {
+            return Ok(wanted.clone());
+        }
+        Err(fault(
+            "from",
+            format!(
+                "Gmail would rewrite From to the account's own address, for {from} is no declared alias of it: declare it \
+                 with `postroom account add ACCOUNT --alias FROM --keep-credentials`, or send from the account's address"
+            ),
+        ))
+    }
+
+    fn by_alias(&self, from: &Address, from_id: &AccountId) -> Result<AccountId, Fault> {
+        match self.by_alias.get(from_id).map_or(&[][..], Vec::as_slice) {
+            [only] => Ok(only.clone()),
+            [] => Err(fault(
+                "from",
+                format!(
+                    "no account sends as {from} ({}), and Gmail would rewrite it to another account's address: add it \
+                     with `postroom account add ADDRESS`, or declare it as an alias with --alias",
+                    self.known()
+                ),
+            )),
+            several => Err(fault(
+                "account",
+                format!("{} accounts declare {from} as an alias: name the one that shall send", several.len()),
+            )),
+        }
+    }
+
+    fn known(&self) -> String {
+        match self.aliases.len() {
+            1 => "1 account is known, see `postroom account list`".to_owned(),
+            count => format!("{count} accounts are known, see `postroom account list`"),
+        }
+    }
+}
+
+fn fault(field: &str, message: impl Into<String>) -> Fault {
+    Fault { field: field.to_owned(), message: message.into() }
+}
+
+/// The directory that was read last.
+#[derive(Default)]
+pub(crate) struct Remembered(Mutex<Option<(Instant, Arc<Directory>)>>);
+
+impl Remembered {
+    /// A directory that is a few seconds old at most.
+    pub(crate) async fn recent(&self, queue: &Queue) -> Result<Arc<Directory>, StoreError> {
+        let since = Instant::now().checked_sub(BELIEVED);
+        self.read_since(queue, since).await
+    }
+
+    /// A directory read at `since` or later. Whoever comes while it is being read waits for that one.
+    pub(crate) async fn read_since(&self, queue: &Queue, since: Option<Instant>) -> Result<Arc<Directory>, StoreError> {
+        let mut last = self.0.lock().await;
+        if let Some((at, directory)) = last.as_ref()
+            && since.is_none_or(|since| *at >= since)
+        {
+            return Ok(Arc::clone(directory));
+        }
+        let at = Instant::now();
+        let directory = Arc::new(Directory::new(&queue.accounts().await?));
+        *last = Some((at, Arc::clone(&directory)));
+        Ok(directory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postroom_shared::account::AccountKind;
+
+    use super::*;
+
+    fn account(id: &str, aliases: &[&str]) -> Account {
+        Account {
+            id: id.parse().unwrap(),
+            kind: AccountKind::Consumer,
+            aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
+            connections: None,
+            limit: None,
+            hold: None,
+        }
+    }
+
+    #[test]
+    fn the_account_is_asked_for_or_follows_from_from() {
+        let directory = Directory::new(&[
+            account("shop@example.com", &["Sales@Example.com", "both@example.com"]),
+            account("news@example.com", &["both@example.com", "shop@example.com"]),
+        ]);
+        let shop = "shop@example.com";
+        let table = [
+            ("Shop@Example.COM", None, Ok(shop)),
+            ("sales@example.com", None, Ok(shop)),
+            ("shop@example.com", Some("news@example.com"), Ok("news@example.com")),
+            ("both@example.com", Some("SHOP@example.com"), Ok(shop)),
+            ("both@example.com", None, Err(("account", "2 accounts declare b***@example.com"))),
+            ("other@example.com", None, Err(("from", "no account sends as o***@example.com (2 accounts are known"))),
+            ("sales@example.com", Some("news@example.com"), Err(("from", "Gmail would rewrite From"))),
+            ("shop@example.com", Some("gone@example.com"), Err(("account", "no such account (2 accounts are known"))),
+        ];
+        for (from, wanted, expected) in table {
+            let wanted: Option<AccountId> = wanted.map(|id| id.parse().unwrap());
+            let chosen = directory.choose(&from.parse().unwrap(), wanted.as_ref());
+            match expected {
+                Ok(id) => assert_eq!(chosen.unwrap().reveal(), id, "{from}"),
+                Err((field, words)) => {
+                    let fault = chosen.unwrap_err();
+                    assert_eq!(fault.field, field, "{fault}");
+                    assert!(fault.message.contains(words), "{fault}");
+                    assert!(!fault.message.contains("@example.com") || fault.message.contains("***@"), "{fault}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_accounts_it_says_how_to_add_one() {
+        let fault = Directory::default().choose(&"a@example.com".parse().unwrap(), None).unwrap_err();
+        assert!(fault.message.contains("postroom account add"), "{fault}");
+    }
+}

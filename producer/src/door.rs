@@ -1,0 +1,100 @@
+//! The door: from a draft to a job, by parsing it, choosing its account and freezing its bytes.
+//!
+//! All that is wrong with a mail is told at once. Nothing in here asks Redis or changes anything.
+
+use std::fmt;
+
+use postroom_shared::account::AccountId;
+use postroom_shared::clock::Millis;
+use postroom_shared::mail::{Fault, Faults, Mail};
+use postroom_shared::message::Message;
+use postroom_shared::queue::{Job, NewJob, Queue};
+use serde::Serialize;
+
+use crate::directory::Directory;
+use crate::draft::Draft;
+use crate::fingerprint;
+
+/// All that is wrong with a mail: each fault with its field, never an address in the clear.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Refusal(Vec<Fault>);
+
+impl Refusal {
+    /// The faults, in the order of the mail's fields; at least one.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.0
+    }
+}
+
+impl From<Faults> for Refusal {
+    fn from(faults: Faults) -> Self {
+        Self(faults.as_slice().to_vec())
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.0.iter().map(Fault::to_string).collect();
+        f.write_str(&faults.join("; "))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A mail that the door turned away.
+#[derive(Debug)]
+pub(crate) struct Turned {
+    pub(crate) refusal: Refusal,
+    /// One of the faults is about accounts: a newer directory may know better.
+    pub(crate) by_directory: bool,
+}
+
+/// The job for a draft.
+pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Turned> {
+    let mail = match draft.parse(now) {
+        Ok(mail) => mail,
+        Err(faults) => return Err(turned_by_parser(draft, faults, directory, now)),
+    };
+    let account = choose(&mail, draft, directory)
+        .map_err(|fault| Turned { refusal: fault.into(), by_directory: true })?;
+    freeze(&mail, account, queue, now).map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
+}
+
+fn choose(mail: &Mail, draft: &Draft, directory: &Directory) -> Result<AccountId, Fault> {
+    directory.choose(&mail.from().address, draft.account().or(mail.account()))
+}
+
+/// The parser's faults, and the one about its sender if that can be told.
+fn turned_by_parser(draft: &Draft, faults: Faults, directory: &Directory, now: Millis) -> Turned {
+    let mut refusal = Refusal::from(faults);
+    let fault = draft.sender_alone(now).and_then(|mail| choose(&mail, draft, directory).err());
+    let by_directory = fault.is_some();
+    refusal.0.extend(fault);
+    Turned { refusal, by_directory }
+}
+
+fn freeze(mail: &Mail, account: AccountId, queue: &Queue, now: Millis) -> Result<NewJob, Faults> {
+    let id = queue.new_id(&account, now);
+    let message = Message::freeze(mail, id, now)?;
+    let idempotency = match mail.idempotency_key() {
+        Some(key) => Some((key.to_owned(), fingerprint::of(mail, &account)?)),
+        None => None,
+    };
+    Ok(NewJob {
+        id,
+        priority: mail.priority(),
+        send_at: mail.send_at(),
+        ttl: mail.ttl(),
+        idempotency,
+        job: Job::new(message, mail.tags().to_vec()),
+        account,
+    })
+}

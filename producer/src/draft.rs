@@ -1,0 +1,111 @@
+//! A mail as an app gives it: parsed already, as JSON, or as a ready message. One parser reads all of them, at the door.
+//!
+//! A draft prints nothing of what it holds.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use postroom_shared::account::AccountId;
+use postroom_shared::clock::Millis;
+use postroom_shared::mail::{Faults, Mail};
+use serde_json::Value;
+
+use crate::new_mail::NewMail;
+
+/// A mail on its way to the door. Made from a [`NewMail`], a [`serde_json::Value`] or a [`Mail`] by `into()`.
+#[derive(Clone)]
+pub struct Draft {
+    form: Form,
+    account: Option<AccountId>,
+}
+
+#[derive(Clone)]
+enum Form {
+    Parsed(Box<Mail>),
+    Json(Value),
+    Bytes(Vec<u8>),
+    Eml(Vec<u8>),
+}
+
+impl Draft {
+    /// The bytes of one JSON object. Unlike a [`Value`] they can name a field twice, which is refused.
+    #[must_use]
+    pub fn from_json_bytes(bytes: Vec<u8>) -> Self {
+        Self::new(Form::Bytes(bytes))
+    }
+
+    /// A ready message (RFC 5322, an `.eml` file).
+    #[must_use]
+    pub fn from_eml(bytes: Vec<u8>) -> Self {
+        Self::new(Form::Eml(bytes))
+    }
+
+    /// The same mail, sent by `account` whatever it says itself.
+    #[must_use]
+    pub fn with_account(mut self, account: AccountId) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    fn new(form: Form) -> Self {
+        Self { form, account: None }
+    }
+
+    /// The account that was asked for beside the mail.
+    pub(crate) fn account(&self) -> Option<&AccountId> {
+        self.account.as_ref()
+    }
+
+    /// The mail, or all that is wrong with it.
+    pub(crate) fn parse(&self, now: Millis) -> Result<Cow<'_, Mail>, Faults> {
+        match &self.form {
+            Form::Parsed(mail) => Ok(Cow::Borrowed(mail)),
+            Form::Json(value) => Mail::from_json(value, now).map(Cow::Owned),
+            Form::Bytes(bytes) => Mail::from_json_bytes(bytes, now).map(Cow::Owned),
+            Form::Eml(bytes) => Mail::from_eml(bytes, now).map(Cow::Owned),
+        }
+    }
+
+    /// A mail with nothing but this draft's sender, if that can be read: for telling whether an account would send it
+    /// although the rest is wrong.
+    pub(crate) fn sender_alone(&self, now: Millis) -> Option<Mail> {
+        let value = match &self.form {
+            Form::Json(value) => Cow::Borrowed(value),
+            Form::Bytes(bytes) => Cow::Owned(serde_json::from_slice(bytes).ok()?),
+            Form::Parsed(_) | Form::Eml(_) => return None,
+        };
+        let from = value.get("from")?;
+        let account = value.get("account").unwrap_or(&Value::Null);
+        let alone = serde_json::json!({ "from": from, "to": from, "text": "", "account": account });
+        Mail::from_json(&alone, now).ok()
+    }
+}
+
+impl From<Mail> for Draft {
+    fn from(mail: Mail) -> Self {
+        Self::new(Form::Parsed(Box::new(mail)))
+    }
+}
+
+impl From<Value> for Draft {
+    fn from(value: Value) -> Self {
+        Self::new(Form::Json(value))
+    }
+}
+
+impl From<NewMail> for Draft {
+    fn from(mail: NewMail) -> Self {
+        Self::new(Form::Json(mail.to_json()))
+    }
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = match &self.form {
+            Form::Parsed(_) => "parsed",
+            Form::Json(_) | Form::Bytes(_) => "JSON",
+            Form::Eml(_) => "a ready message",
+        };
+        write!(f, "Draft({form})")
+    }
+}

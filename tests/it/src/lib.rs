@@ -1,0 +1,34 @@
+//! The harness of the tests, the demonstration and the benchmarks: real processes on free loopback ports.
+//!
+//! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
+
+mod processes;
+mod redis_server;
+mod rig;
+
+pub use processes::{Finished, Process, binary, run};
+pub use redis_server::{Persistence, RedisServer};
+pub use rig::{Rig, RigOptions, mail_json};
+
+use std::time::Duration;
+
+/// The bound of everything that must happen: against hanging, never a measure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again, with short pauses, until there is an answer.
+///
+/// # Errors
+/// If there is none within `patience`; the text says what was waited for.
+pub async fn until<T, F>(what: &str, patience: Duration, mut ask: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(answer) = ask().await? {
+            return Ok(answer);
+        }
+        anyhow::ensure!(began.elapsed() < patience, "waited {patience:?} in vain for: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,135 @@
+//! A private Redis on a free loopback port, in a folder of its own.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::until;
+
+/// What a Redis keeps through a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// Nothing.
+    None,
+    /// Every write (`appendfsync always`).
+    Always,
+}
+
+/// A running Redis.
+pub struct RedisServer {
+    port: u16,
+    folder: TempDir,
+    persistence: Persistence,
+    child: Child,
+    extra: Vec<String>,
+}
+
+impl RedisServer {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// If there is no `redis-server` or `valkey-server` on `PATH`, or it does not answer.
+    pub async fn start(persistence: Persistence) -> anyhow::Result<Self> {
+        Self::start_with(persistence, &[]).await
+    }
+
+    /// Starts one with further arguments.
+    ///
+    /// # Errors
+    /// As [`RedisServer::start`].
+    pub async fn start_with(persistence: Persistence, extra: &[&str]) -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let folder = tempfile::tempdir()?;
+        let extra: Vec<String> = extra.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = spawn(port, &folder, persistence, &extra)?;
+        let server = Self { port, folder, persistence, child, extra };
+        server.wait().await?;
+        Ok(server)
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Ends it as a crash would, and starts it again with what it kept.
+    ///
+    /// # Errors
+    /// If it does not come back.
+    pub async fn restart(&mut self, away: Duration) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        tokio::time::sleep(away).await;
+        self.child = spawn(self.port, &self.folder, self.persistence, &self.extra)?;
+        self.wait().await
+    }
+
+    /// A connection for looking into it.
+    ///
+    /// # Errors
+    /// If it is not reached.
+    pub async fn connection(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
+        Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection().await?)
+    }
+
+    /// One command, its answer read as `T`.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub async fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> anyhow::Result<T> {
+        let mut words = command.iter();
+        let mut cmd = redis::cmd(words.next().context("an empty command")?);
+        for word in words {
+            cmd.arg(*word);
+        }
+        Ok(cmd.query_async(&mut self.connection().await?).await?)
+    }
+
+    /// Commands processed since its start, those of scripts not counted, for each command's name.
+    ///
+    /// # Errors
+    /// If it is not reached.
+    pub async fn commands(&self) -> anyhow::Result<std::collections::BTreeMap<String, u64>> {
+        let text: String = self.ask(&["INFO", "commandstats"]).await?;
+        let line = |line: &str| {
+            let (name, figures) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+            let calls = figures.strip_prefix("calls=")?.split(',').next()?.parse().ok()?;
+            Some((name.to_owned(), calls))
+        };
+        Ok(text.lines().filter_map(line).collect())
+    }
+
+    async fn wait(&self) -> anyhow::Result<()> {
+        until("Redis to answer", Duration::from_secs(60), || async {
+            Ok(self.ask::<String>(&["PING"]).await.ok())
+        })
+        .await
+        .map(drop)
+    }
+}
+
+fn spawn(port: u16, folder: &TempDir, persistence: Persistence, extra: &[String]) -> anyhow::Result<Child> {
+    let mut command = Command::new(server()?);
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]);
+    command.arg("--dir").arg(folder.path());
+    match persistence {
+        Persistence::None => command.args(["--appendonly", "no"]),
+        Persistence::Always => command.args(["--appendonly", "yes", "--appendfsync", "always"]),
+    };
+    let log = std::fs::File::create(folder.path().join("redis.log"))?;
+    command.args(extra).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+    command.spawn().context("redis-server could not be started")
+}
+
+fn server() -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates = std::env::split_paths(&path)
+        .flat_map(|folder| ["redis-server", "valkey-server"].map(|name| folder.join(name)))
+        .find(|candidate| candidate.is_file());
+    candidates.context("no redis-server or valkey-server on PATH: `make test` brings one")
+}

@@ -1,0 +1,142 @@
+//! What the tests of the queue share: jobs to push, and a session that claims.
+
+use std::time::Duration;
+
+use postroom_it::{Persistence, RedisServer};
+use postroom_shared::account::{Account, AccountId, AccountKind};
+use postroom_shared::clock::Millis;
+use postroom_shared::mail::Priority;
+use postroom_shared::queue::{Claim, ClaimAnswer, Claimed, Job, NewJob, Outcome, Queue, SessionId, Settled, Settlement};
+use postroom_shared::reason::Reason;
+use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
+
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// A Redis with a queue on it.
+pub async fn queue_with(settings: &[(&str, &str)]) -> (RedisServer, Queue) {
+    let redis = RedisServer::start(Persistence::None).await.unwrap();
+    let queue = connect(&redis, settings).await;
+    (redis, queue)
+}
+
+pub async fn queue() -> (RedisServer, Queue) {
+    queue_with(&[]).await
+}
+
+pub async fn connect(redis: &RedisServer, settings: &[(&str, &str)]) -> Queue {
+    let mut pairs = vec![("POSTROOM_REDIS_URL".to_owned(), redis.url())];
+    pairs.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let mut source = Source::from_pairs(pairs);
+    Queue::connect(&RedisSettings::read(&mut source), LimitSettings::read(&mut source)).await.unwrap()
+}
+
+pub async fn account(queue: &Queue, address: &str) -> AccountId {
+    let id: AccountId = address.parse().unwrap();
+    let account = Account {
+        id: id.clone(),
+        kind: AccountKind::default(),
+        aliases: Vec::new(),
+        connections: None,
+        limit: None,
+        hold: None,
+    };
+    queue.put_account(&account).await.unwrap();
+    id
+}
+
+pub fn job(queue: &Queue, account: &AccountId) -> NewJob {
+    NewJob {
+        id: queue.new_id(account, Millis::now()),
+        account: account.clone(),
+        priority: Priority::Normal,
+        send_at: None,
+        ttl: None,
+        idempotency: None,
+        job: Job {
+            from: account.reveal().parse().unwrap(),
+            recipients: vec!["to@example.org".parse().unwrap(), "too@example.org".parse().unwrap()],
+            message_id: "<1@example.org>".to_owned(),
+            subject: "A subject".to_owned(),
+            tags: Vec::new(),
+            smtputf8: false,
+            bytes: b"Subject: A subject\r\n\r\nHello\r\n".to_vec(),
+        },
+    }
+}
+
+/// A worker in the eyes of the queue.
+pub struct Session {
+    pub queue: Queue,
+    pub id: SessionId,
+}
+
+impl Session {
+    pub async fn open(queue: &Queue) -> Self {
+        Self::open_for(queue, LEASE).await
+    }
+
+    pub async fn open_for(queue: &Queue, lease: Duration) -> Self {
+        let id = SessionId::random();
+        for shard in 0..queue.store().shards() {
+            queue.open_session(shard, &id, "test", lease).await.unwrap();
+        }
+        Self { queue: queue.clone(), id }
+    }
+
+    pub async fn claim(&self, free: usize) -> ClaimAnswer {
+        self.claim_with(free, 1, &[]).await
+    }
+
+    pub async fn claim_with(&self, free: usize, depth: usize, releases: &[(AccountId, u32)]) -> ClaimAnswer {
+        let claim = Claim { session: &self.id, free, depth, lease: LEASE, releases };
+        let mut all = ClaimAnswer::default();
+        for shard in 0..self.queue.store().shards() {
+            let answer = self.queue.claim(shard, &claim).await.unwrap();
+            all.gone |= answer.gone;
+            all.more |= answer.more;
+            all.next_in = answer.next_in;
+            all.jobs.extend(answer.jobs);
+            all.grants.extend(answer.grants);
+            all.give_up.extend(answer.give_up);
+        }
+        all
+    }
+
+    pub async fn settle(&self, claimed: &Claimed, outcome: Outcome) -> Settled {
+        self.settle_all(std::slice::from_ref(claimed), outcome).await[0]
+    }
+
+    pub async fn settle_all(&self, claimed: &[Claimed], outcome: Outcome) -> Vec<Settled> {
+        let mut answers = Vec::new();
+        for group in claimed.chunk_by(|a, b| a.id.shard() == b.id.shard()) {
+            let settlements: Vec<_> = group.iter().map(|claimed| settlement(claimed, outcome)).collect();
+            answers.extend(self.queue.settle(group[0].id.shard(), &settlements).await.unwrap());
+        }
+        answers
+    }
+}
+
+pub fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
+    let (reason, counted) = match outcome {
+        Outcome::Sent => (Reason::Delivered, true),
+        Outcome::Retry(_) => (Reason::ServerBusy, true),
+        Outcome::Dead => (Reason::Message, true),
+        Outcome::Back => (Reason::HandedBack, false),
+    };
+    Settlement {
+        id: claimed.id,
+        session: claimed.session.clone(),
+        fence: claimed.fence,
+        outcome,
+        reason,
+        counted,
+        recipients: None,
+        event: None,
+        keep: Vec::new(),
+    }
+}
+
+/// Jobs by state, as the queue counts them.
+pub async fn counted(queue: &Queue, state: &str) -> u64 {
+    queue.stats().await.unwrap().states[state]
+}

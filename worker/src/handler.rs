@@ -1,0 +1,227 @@
+//! One mail's way through this worker: a seat, a token, a connection, the dialogue. It finds out; it decides nothing.
+//!
+//! Whatever happens comes back as an [`Attempted`]; nothing in here settles a mail or sleeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use postroom_shared::queue::{Claimed, Job};
+use postroom_shared::reason::Reason;
+use postroom_shared::reply::{Reply, Silence, Stage};
+use postroom_shared::tokens::{AfterRefusal, TokenError, Tokens};
+
+use crate::keeper::Sessions;
+use crate::lanes::{Lanes, Seat};
+use crate::smtp::{Connection, End, Outgoing, SmtpSettings};
+use crate::verdict::{Verdict, verdict};
+
+/// How often one attempt begins anew because a kept connection was at its end.
+const RECONNECTS: u32 = 2;
+
+/// What an attempt needs.
+pub struct Handler {
+    /// The worker's permits and warm connections.
+    pub lanes: Arc<Lanes>,
+    /// The worker's sessions: a mail is not begun when its lease ran out.
+    pub sessions: Arc<Sessions>,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// How to reach Gmail.
+    pub smtp: SmtpSettings,
+    /// How quickly mails go.
+    pub pace: Arc<Pace>,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Default)]
+pub struct Attempted {
+    /// For each recipient that was open, by place in the envelope.
+    pub findings: Vec<(usize, Verdict)>,
+    /// What the server said of the mail as a whole, or how it fell silent.
+    pub reply: Option<Reply>,
+    /// What it said of recipients that it refused.
+    pub refused: Vec<(usize, Reply)>,
+    /// The account must be held: why, and in words for a person.
+    pub hold: Option<(Reason, String)>,
+    /// Nothing was tried; the mail goes back to its place for this reason.
+    pub back: Option<Reason>,
+    /// The mail cannot be tried at all.
+    pub dead: Option<Reason>,
+}
+
+impl Attempted {
+    fn back(reason: Reason) -> Self {
+        Self { back: Some(reason), ..Self::default() }
+    }
+
+    fn all(open: &[usize], reply: Reply) -> Self {
+        let meaning = verdict(&reply);
+        Self { findings: open.iter().map(|place| (*place, meaning)).collect(), reply: Some(reply), ..Self::default() }
+    }
+
+    fn wants_reconnect(&self) -> bool {
+        self.findings.iter().any(|(_, verdict)| *verdict == Verdict::Reconnect)
+            && !self.findings.iter().any(|(_, verdict)| *verdict == Verdict::Delivered)
+    }
+}
+
+/// A connection that could not be had.
+enum NoConnection {
+    Reply(Reply),
+    Hold(Reason, String),
+}
+
+impl Handler {
+    /// Tries to send one mail.
+    pub async fn attempt(&self, claimed: &Claimed) -> Attempted {
+        let Ok(job) = &claimed.job else {
+            return Attempted { dead: Some(Reason::Unreadable), ..Attempted::default() };
+        };
+        let open = open_places(claimed, job);
+        let mut attempted = Attempted::back(Reason::LeaseLost);
+        for _ in 0..=RECONNECTS {
+            if self.lanes.is_refused_since(&claimed.account, claimed.claimed) {
+                return Attempted::back(Reason::Consent);
+            }
+            let Some(seat) = self.lanes.seat(&claimed.account).await else {
+                return Attempted::back(Reason::LeaseLost);
+            };
+            // Asked after the wait for a seat: that is when time went by.
+            if !self.sessions.holds(claimed.id.shard(), &claimed.session) {
+                return Attempted::back(Reason::LeaseLost);
+            }
+            attempted = self.once(seat, claimed, job, &open).await;
+            if !attempted.wants_reconnect() {
+                break;
+            }
+        }
+        attempted
+    }
+
+    async fn once(&self, seat: Seat, claimed: &Claimed, job: &Job, open: &[usize]) -> Attempted {
+        let mut connection = match seat.take_warm() {
+            Some(connection) => connection,
+            None => match self.connect(claimed).await {
+                Ok(connection) => connection,
+                Err(NoConnection::Reply(reply)) => return Attempted::all(open, reply),
+                Err(NoConnection::Hold(reason, note)) => {
+                    self.lanes.refused(&claimed.account);
+                    return Attempted {
+                        findings: open.iter().map(|place| (*place, Verdict::AuthRefused)).collect(),
+                        hold: Some((reason, note)),
+                        ..Attempted::default()
+                    };
+                }
+            },
+        };
+        let recipients: Vec<_> = open.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect();
+        let outgoing =
+            Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
+        let began = Instant::now();
+        let outcome = connection.send(&outgoing).await;
+        self.pace.took(began.elapsed());
+        let attempted = read_outcome(open, outcome.recipients, outcome.end);
+        seat.put_back(connection).await;
+        attempted
+    }
+
+    /// A new connection; a refused login is tried once more with another token.
+    async fn connect(&self, claimed: &Claimed) -> Result<Connection, NoConnection> {
+        let account = &claimed.account;
+        let token = self.tokens.access(account).await.map_err(no_token)?;
+        let refusal = match Connection::open(&self.smtp, account, &token).await {
+            Ok(connection) => return Ok(connection),
+            Err(reply) if verdict(&reply) == Verdict::AuthRefused => reply,
+            Err(reply) => return Err(NoConnection::Reply(reply)),
+        };
+        let refused = |reply: &Reply| NoConnection::Hold(Reason::Consent, login_refused(reply));
+        match self.tokens.after_refusal(account, &token).await.map_err(no_token)? {
+            AfterRefusal::FreshRefused => Err(refused(&refusal)),
+            AfterRefusal::Try(token) => match Connection::open(&self.smtp, account, &token).await {
+                Ok(connection) => Ok(connection),
+                Err(reply) if verdict(&reply) == Verdict::AuthRefused => Err(refused(&reply)),
+                Err(reply) => Err(NoConnection::Reply(reply)),
+            },
+        }
+    }
+}
+
+fn login_refused(reply: &Reply) -> String {
+    format!(
+        "the server refused a fresh token ({}): the consent lacks the scope https://mail.google.com/, or it is another \
+         mailbox's; add the account again with `postroom account add`",
+        reply.words()
+    )
+}
+
+fn no_token(error: TokenError) -> NoConnection {
+    let note = error.to_string();
+    match error {
+        TokenError::Consent { .. } | TokenError::NoCredentials => NoConnection::Hold(Reason::Consent, note),
+        TokenError::Client { .. } => NoConnection::Hold(Reason::Client, note),
+        TokenError::Sealed(_) => NoConnection::Hold(Reason::Config, note),
+        TokenError::Passing { .. } => NoConnection::Reply(Reply::silence(Stage::Token, Silence::Unreachable, note)),
+    }
+}
+
+fn open_places(claimed: &Claimed, job: &Job) -> Vec<usize> {
+    match &claimed.recipients {
+        Some(recipients) => recipients.open.clone(),
+        None => (0..job.recipients.len()).collect(),
+    }
+}
+
+/// Joins what was said of each recipient with what was said of the mail.
+fn read_outcome(open: &[usize], recipients: Vec<Result<(), Reply>>, end: End) -> Attempted {
+    let (whole, reply) = match end {
+        End::Accepted(reply) | End::Refused(reply) | End::Lost(reply) => (Some(verdict(&reply)), Some(reply)),
+        End::NoRecipient => (None, None),
+    };
+    let mut attempted = Attempted { reply, ..Attempted::default() };
+    for (place, said) in open.iter().zip(recipients) {
+        match (said, whole) {
+            (Err(reply), _) => {
+                attempted.findings.push((*place, verdict(&reply)));
+                attempted.refused.push((*place, reply));
+            }
+            (Ok(()), Some(meaning)) => attempted.findings.push((*place, meaning)),
+            // Every recipient was refused, so this one cannot have been accepted; nothing was sent.
+            (Ok(()), None) => attempted.findings.push((*place, Verdict::Reconnect)),
+        }
+    }
+    attempted
+}
+
+/// How quickly mails go lately: decides how many may wait for one connection, so that it never runs dry while the worker
+/// asks for more, and nothing waits long behind it.
+#[derive(Debug)]
+pub struct Pace {
+    micros: AtomicU64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { micros: AtomicU64::new(Self::WORTH.as_micros().try_into().unwrap_or(u64::MAX)) }
+    }
+}
+
+impl Pace {
+    /// Jobs worth this much time may wait for one connection.
+    const WORTH: Duration = Duration::from_millis(50);
+    const DEEPEST: u64 = 32;
+
+    /// A mail took so long, from MAIL to the reply to its data.
+    pub fn took(&self, span: Duration) {
+        let new = u64::try_from(span.as_micros()).unwrap_or(u64::MAX / 8);
+        let old = self.micros.load(Ordering::Relaxed);
+        self.micros.store((old.saturating_mul(7) + new) / 8, Ordering::Relaxed);
+    }
+
+    /// How many jobs may be in hand for one permit.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let worth = u64::try_from(Self::WORTH.as_micros()).unwrap_or(u64::MAX);
+        (worth / self.micros.load(Ordering::Relaxed).max(1)).clamp(1, Self::DEEPEST).try_into().unwrap_or(1)
+    }
+}

@@ -1,0 +1,190 @@
+//! Puts the worker together, runs it, and ends it in order.
+//!
+//! Told to stop, it claims nothing more, lets what runs finish until the drain is over, hands the rest back, stores every
+//! settlement, and ends its session.
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::layers::TimeoutLayer;
+use apalis::layers::catch_panic::CatchPanicLayer;
+use apalis::layers::tracing::TraceLayer;
+use apalis_core::monitor::Monitor;
+use apalis_core::task::Task;
+use apalis_core::task::data::Data;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::ext::parallelize::ParallelizeExt;
+use backoff::backoff::Backoff as _;
+use postroom_shared::queue::{Claimed, Queue, Settlement};
+use postroom_shared::store::StoreError;
+use postroom_shared::tokens::{Sealer, Tokens};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::backend::QueueBackend;
+use crate::fetcher::Fetcher;
+use crate::flight::Flight;
+use crate::handler::{Attempted, Handler, Pace};
+use crate::keeper::{self, Sessions};
+use crate::lanes::Lanes;
+use crate::layers::{Panicked, SettleLayer};
+use crate::settings::Settings;
+use crate::settler;
+
+/// How long settlements may take at the very end; after that the lease brings the mails back.
+const LAST_SETTLEMENTS: Duration = Duration::from_secs(10);
+
+/// The signals a worker obeys.
+pub struct Orders {
+    /// Stop claiming and drain.
+    pub stop: CancellationToken,
+    /// Hand back at once what still runs.
+    pub hurry: CancellationToken,
+}
+
+struct Parts {
+    queue: Queue,
+    flight: Arc<Flight>,
+    lanes: Arc<Lanes>,
+    sessions: Arc<Sessions>,
+    pace: Arc<Pace>,
+}
+
+/// Runs a worker until it is told to stop and has drained.
+///
+/// # Errors
+/// If it cannot start: Redis holds another number of shards, the keys or the settings are unusable. Redis being away is
+/// no error: it is waited for.
+pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
+    let sealer = Arc::new(Sealer::from_settings(&settings.tokens)?);
+    let Some(queue) = connect(&settings, &orders.stop).await? else { return Ok(()) };
+    let tokens = Tokens::new(queue.store().clone(), sealer, &settings.tokens, &settings.tls).map_err(anyhow::Error::msg)?;
+    let flight = Arc::new(Flight::new(settings.concurrency, queue.store().clone()));
+    let parts = Parts {
+        lanes: Lanes::new(Arc::clone(&flight)),
+        sessions: Arc::new(Sessions::new(settings.name.clone(), settings.lease, queue.store().shards())),
+        pace: Arc::new(Pace::default()),
+        flight,
+        queue,
+    };
+    info!(worker.name = %settings.name, concurrency = settings.concurrency, "the worker starts");
+    work(&settings, &parts, tokens, orders).await;
+    info!("the worker has stopped");
+    Ok(())
+}
+
+/// Waits for Redis as long as it takes; `None` if told to stop meanwhile.
+async fn connect(settings: &Settings, stop: &CancellationToken) -> Result<Option<Queue>, StoreError> {
+    let mut pauses = keeper::pauses();
+    loop {
+        match Queue::connect(&settings.redis, settings.limits.clone()).await {
+            Ok(queue) => return Ok(Some(queue)),
+            Err(error) if error.is_passing() => warn!(%error, "Redis is not reached: trying again"),
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)) => {}
+        }
+    }
+}
+
+async fn work(settings: &Settings, parts: &Parts, tokens: Tokens, orders: Orders) {
+    let (settlements, coming) = mpsc::unbounded_channel();
+    let (claimed, backend) = QueueBackend::new();
+    let Parts { queue, flight, lanes, sessions, pace } = parts;
+    let ended = CancellationToken::new();
+    let settling = tokio::spawn(settler::run(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming));
+    let keeping = [
+        spawn(keeper::beat, parts, &ended),
+        spawn(keeper::listen, parts, &ended),
+    ];
+    let fetcher = Fetcher {
+        queue: queue.clone(),
+        sessions: Arc::clone(sessions),
+        flight: Arc::clone(flight),
+        lanes: Arc::clone(lanes),
+        pace: Arc::clone(pace),
+        claimed,
+    };
+    let fetching = tokio::spawn(fetcher.run(orders.stop.clone()));
+    let hurrying = tokio::spawn(hurry_after_the_drain(orders.stop.clone(), orders.hurry.clone(), settings.drain));
+    let handler = Handler {
+        lanes: Arc::clone(lanes),
+        sessions: Arc::clone(sessions),
+        tokens,
+        smtp: settings.smtp.clone(),
+        pace: Arc::clone(pace),
+    };
+    // Ends when the fetcher has dropped its end of the channel and the last attempt is over.
+    attend(settings, backend, handler, queue.clone(), settlements, orders.hurry).await;
+    let _ = fetching.await;
+    if tokio::time::timeout(LAST_SETTLEMENTS, settling).await.is_err() {
+        warn!(mails = flight.in_hand(), "Redis did not take the last settlements: these mails come back with the lease");
+    }
+    lanes.close_all();
+    sessions.leave(queue).await;
+    ended.cancel();
+    hurrying.abort();
+    for task in keeping {
+        let _ = task.await;
+    }
+}
+
+fn spawn<F>(
+    task: impl FnOnce(Queue, Arc<Sessions>, Arc<Flight>, Arc<Lanes>, CancellationToken) -> F,
+    parts: &Parts,
+    ended: &CancellationToken,
+) -> tokio::task::JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(task(
+        parts.queue.clone(),
+        Arc::clone(&parts.sessions),
+        Arc::clone(&parts.flight),
+        Arc::clone(&parts.lanes),
+        ended.clone(),
+    ))
+}
+
+async fn hurry_after_the_drain(stop: CancellationToken, hurry: CancellationToken, drain: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(drain).await;
+    hurry.cancel();
+}
+
+/// The apalis worker, from the outermost layer inwards: each attempt a task of its own, settled, traced, guarded against
+/// panics, limited in time.
+async fn attend(
+    settings: &Settings,
+    backend: QueueBackend,
+    handler: Handler,
+    queue: Queue,
+    settlements: mpsc::UnboundedSender<Settlement>,
+    hurry: CancellationToken,
+) {
+    let settle = SettleLayer { settlements, queue, policy: settings.retry, hurry };
+    let (name, limit, handler) = (settings.name.clone(), settings.attempt_limit, Arc::new(handler));
+    let worker = move |_restarts: usize| {
+        WorkerBuilder::new(name.clone())
+            .backend(backend.clone())
+            .parallelize(tokio::spawn)
+            .layer(settle.clone())
+            .layer(TraceLayer::new().make_span_with(|_: &Task<Claimed>| tracing::debug_span!("handle")))
+            .layer(CatchPanicLayer::with_panic_handler(|_: &Box<dyn Any + Send>| Panicked))
+            .layer(TimeoutLayer::new(limit))
+            .data(Arc::clone(&handler))
+            .build(attempt)
+    };
+    if let Err(error) = Monitor::new().register(worker).run().await {
+        warn!(%error, "the worker ended with an error");
+    }
+}
+
+async fn attempt(claimed: Claimed, handler: Data<Arc<Handler>>) -> Result<Attempted, std::convert::Infallible> {
+    Ok(handler.attempt(&claimed).await)
+}

@@ -1,0 +1,206 @@
+//! Our stream under lettre's connection: time limits on every read and write, and replies handed on line by line.
+//!
+//! lettre reads replies through one handle while we write through another, so that a mail's bytes need not pass through
+//! lettre and a reply that comes before the last of them is heard. lettre never gets more than one line at a time:
+//! what the server said unasked stays here, where it is found, and is never taken for the answer to the next command.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use lettre::transport::smtp::client::AsyncTokioStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// What a connection can run over: TLS over TCP, or a pipe in a test.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for T {}
+
+/// A handle of the stream. All handles share it; one task uses them.
+#[derive(Clone)]
+pub(super) struct Wire(Arc<Mutex<Inner>>);
+
+struct Inner {
+    stream: Box<dyn Transport>,
+    /// Read, but not handed on yet.
+    ahead: Vec<u8>,
+    /// All that was handed on, while it is recorded.
+    record: Option<Vec<u8>>,
+    wrote: bool,
+    ended: bool,
+    /// A time limit ran out: nothing more is tried.
+    dead: bool,
+    reading: Option<Pin<Box<Sleep>>>,
+    writing: Option<Pin<Box<Sleep>>>,
+    write_limit: Duration,
+}
+
+impl Wire {
+    /// Over a stream; a write that makes no progress for so long fails.
+    pub(super) fn new(stream: impl Transport, write_limit: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            stream: Box::new(stream),
+            ahead: Vec::new(),
+            record: Some(Vec::new()),
+            wrote: false,
+            ended: false,
+            dead: false,
+            reading: None,
+            writing: None,
+            write_limit,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, what is read next must come within this time; or within any.
+    pub(super) fn limit_reading(&self, limit: Option<Duration>) {
+        self.lock().reading = limit.map(|limit| Box::pin(sleep(limit)));
+    }
+
+    /// Whether anything was written yet.
+    pub(super) fn has_written(&self) -> bool {
+        self.lock().wrote
+    }
+
+    /// Whether the server closed the connection.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    /// What was read since the beginning; the recording ends.
+    pub(super) fn take_record(&self) -> Vec<u8> {
+        self.lock().record.take().unwrap_or_default()
+    }
+
+    /// Whether the server said nothing that was not asked for, as far as it has arrived; an error if it is gone.
+    pub(super) fn is_quiet(&self) -> io::Result<bool> {
+        let mut inner = self.lock();
+        if inner.dead || inner.ended {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        if inner.ahead.is_empty()
+            && let Poll::Ready(filled) = inner.fill(&mut Context::from_waker(Waker::noop()))
+        {
+            filled?;
+            if inner.ended {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(inner.ahead.is_empty())
+    }
+}
+
+impl Inner {
+    /// Reads what has arrived.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 4_096];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut *self.stream).poll_read(cx, &mut buffer))?;
+        self.ended |= buffer.filled().is_empty();
+        self.ahead.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(()))
+    }
+
+    /// Hands on a line, or what has arrived of it.
+    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) {
+        // A reply may be a bare code (RFC 5321, 4.2); lettre wants a blank after it.
+        if self.ahead.get(3..5) == Some(b"\r\n") && self.ahead[..3].iter().all(u8::is_ascii_digit) {
+            self.ahead.insert(3, b' ');
+        }
+        let line = self.ahead.iter().position(|byte| *byte == b'\n').map_or(self.ahead.len(), |at| at + 1);
+        let length = line.min(buffer.remaining());
+        let handed: Vec<u8> = self.ahead.drain(..length).collect();
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(&handed);
+        }
+        buffer.put_slice(&handed);
+    }
+
+    /// What a write gave, or its time limit. Every progress begins the limit anew.
+    fn limit_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.writing = None;
+            return written;
+        }
+        let limit = self.write_limit;
+        let timer = self.writing.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(cx));
+        self.dead = true;
+        Poll::Ready(Err(late("the server took no more bytes within the time limit")))
+    }
+}
+
+fn late(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.lock();
+        if inner.dead {
+            return Poll::Ready(Err(late("no answer within the time limit")));
+        }
+        if inner.ahead.is_empty() {
+            match inner.fill(cx) {
+                Poll::Ready(filled) => filled?,
+                Poll::Pending => {
+                    match &mut inner.reading {
+                        Some(timer) => ready!(timer.as_mut().poll(cx)),
+                        None => return Poll::Pending,
+                    }
+                    inner.dead = true;
+                    return Poll::Ready(Err(late("no answer within the time limit")));
+                }
+            }
+        }
+        inner.hand_on(buffer);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = self.lock();
+        if inner.dead {
+            return Poll::Ready(Err(late("the time limit ran out before")));
+        }
+        let written = Pin::new(&mut *inner.stream).poll_write(cx, bytes);
+        inner.wrote |= matches!(written, Poll::Ready(Ok(_)));
+        inner.limit_write(cx, written)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.lock();
+        if inner.dead {
+            return Poll::Ready(Err(late("the time limit ran out before")));
+        }
+        let flushed = Pin::new(&mut *inner.stream).poll_flush(cx);
+        inner.limit_write(cx, flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.lock();
+        let shut = Pin::new(&mut *inner.stream).poll_shutdown(cx);
+        inner.limit_write(cx, shut)
+    }
+}
+
+impl AsyncTokioStream for Wire {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}

@@ -1,0 +1,308 @@
+//! One mail: in one flight where the server offers PIPELINING and CHUNKING, else in as few as it allows.
+//!
+//! Success is a 250 to the bytes and nothing else. Once the last byte is with the kernel, silence means that the server
+//! may have taken the mail, unless the replies read so far prove that it cannot have.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use postroom_shared::address::Address;
+use postroom_shared::clock::Millis;
+use postroom_shared::reply::{Enhanced, Reply, Said, Silence, Stage};
+
+use super::connection::Connection;
+use super::content::{Body, Flight};
+use super::exchange::Exchange;
+use super::tally::Tally;
+
+/// Above this, the envelope is asked first: 30 MB are not sent for a recipient who is refused.
+const LARGE: usize = 64 * 1024;
+/// For what only tidies up after a mail whose end is known.
+const TIDY_WITHIN: Duration = Duration::from_secs(10);
+
+/// A mail to be handed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The envelope's sender.
+    pub from: &'a Address,
+    /// The recipients that are still open.
+    pub recipients: &'a [Address],
+    /// The frozen message: CRLF, no Bcc.
+    pub bytes: &'a [u8],
+    /// Whether addresses or headers are not ASCII.
+    pub smtputf8: bool,
+}
+
+/// What came of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// One a given recipient: its refusal at `RCPT`; `Ok` if it was not refused there, so that it shares the mail's end.
+    pub recipients: Vec<Result<(), Reply>>,
+    /// The mail's end.
+    pub end: End,
+    /// Whether the connection may carry another mail.
+    pub reusable: bool,
+}
+
+/// How the transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// 250 to the bytes: the server has the mail for every recipient that was not refused.
+    Accepted(Reply),
+    /// Refused as a whole, at the reply's stage.
+    Refused(Reply),
+    /// Every recipient was refused.
+    NoRecipient,
+    /// No usable reply. At [`Stage::Final`] the server may have taken the mail; at any other stage it has not.
+    Lost(Reply),
+}
+
+/// What came of a mail, and what is to be done with the connection.
+struct Ended {
+    recipients: Vec<Result<(), Reply>>,
+    end: End,
+    /// Whether the dialogue is in step.
+    clean: bool,
+    /// Whether a transaction may still be open.
+    open: bool,
+}
+
+impl Connection {
+    /// Hands over one mail. A future that is dropped before its end leaves a connection that is never used again.
+    pub async fn send(&mut self, mail: &Outgoing<'_>) -> Outcome {
+        let all_open = || vec![Ok(()); mail.recipients.len()];
+        if self.busy {
+            let end = lost(Stage::Mail, Silence::Closed, "the connection was left in mid-dialogue");
+            return Outcome { recipients: all_open(), end, reusable: false };
+        }
+        if mail.recipients.is_empty() {
+            return Outcome { recipients: Vec::new(), end: End::NoRecipient, reusable: true };
+        }
+        if let Some(reply) = self.cannot_carry(mail) {
+            return Outcome { recipients: all_open(), end: End::Refused(reply), reusable: true };
+        }
+        self.busy = true;
+        if let Some(end) = self.said_while_idle().await {
+            return Outcome { recipients: all_open(), end, reusable: false };
+        }
+        self.mails_sent += 1;
+        let fits_one_flight = self.offers.pipelining && self.bdat() && mail.bytes.len() <= LARGE;
+        let ended = if fits_one_flight { self.one_flight(mail).await } else { self.envelope_first(mail).await };
+        self.idle_since = Millis::now();
+        let tidy = ended.clean && (!ended.open || self.reset().await);
+        let reusable = tidy && self.wire.is_quiet().unwrap_or(false);
+        self.busy = !reusable;
+        Outcome { recipients: ended.recipients, end: ended.end, reusable }
+    }
+
+    fn bdat(&self) -> bool {
+        self.offers.chunking && self.chunking
+    }
+
+    /// What the server would have to offer for this mail, and does not. Worded as the server would have.
+    fn cannot_carry(&self, mail: &Outgoing<'_>) -> Option<Reply> {
+        let no = |code, enhanced, text: &str| Some(Reply::new(Stage::Mail, code, Some(enhanced), text));
+        let mut addresses = mail.recipients.iter().chain([mail.from]).map(Address::reveal);
+        if addresses.any(|address| address.contains(|c: char| c.is_control())) {
+            return no(553, Enhanced(5, 1, 3), "an address holds control characters (Postroom did not ask)");
+        }
+        if needs_smtputf8(mail) && !self.offers.smtputf8 {
+            return no(550, Enhanced(5, 6, 7), "the server does not offer SMTPUTF8 (Postroom did not ask)");
+        }
+        if !mail.bytes.is_ascii() && !self.offers.eight_bit {
+            return no(554, Enhanced(5, 6, 3), "the server does not offer 8BITMIME (Postroom did not ask)");
+        }
+        None
+    }
+
+    /// What the server said while nobody asked: as a rule, that it closes. Nothing of the mail has been sent yet.
+    async fn said_while_idle(&mut self) -> Option<End> {
+        match self.wire.is_quiet() {
+            Ok(true) => None,
+            Ok(false) => {
+                let unasked = self.exchange(Flight::commands(b""), &[Stage::Mail]).await.last()?;
+                match unasked.code() {
+                    Some(400..) => Some(End::Refused(unasked)),
+                    Some(_) => Some(lost(Stage::Mail, Silence::Garbage, "the server spoke unasked")),
+                    None => Some(End::Lost(unasked)),
+                }
+            }
+            Err(_) => Some(lost(Stage::Mail, Silence::Closed, "the server had closed the connection")),
+        }
+    }
+
+    fn mail_line(&self, mail: &Outgoing<'_>) -> String {
+        let mut line = format!("MAIL FROM:<{}>", mail.from.reveal());
+        if self.offers.size {
+            let _ = write!(line, " SIZE={}", mail.bytes.len());
+        }
+        if !mail.bytes.is_ascii() {
+            line.push_str(" BODY=8BITMIME");
+        }
+        if needs_smtputf8(mail) {
+            line.push_str(" SMTPUTF8");
+        }
+        line.push_str("\r\n");
+        line
+    }
+
+    /// `MAIL`, every `RCPT` and `BDAT … LAST` with the bytes, then all the replies.
+    async fn one_flight(&mut self, mail: &Outgoing<'_>) -> Ended {
+        let mut commands = self.mail_line(mail);
+        let mut stages = vec![Stage::Mail];
+        for recipient in mail.recipients {
+            let _ = write!(commands, "RCPT TO:<{}>\r\n", recipient.reveal());
+            stages.push(Stage::Rcpt);
+        }
+        let _ = write!(commands, "BDAT {} LAST\r\n", mail.bytes.len());
+        stages.push(Stage::Final);
+        let flight = Flight { commands: commands.as_bytes(), body: Body::AsIs(mail.bytes) };
+        let Exchange { replies, sent } = self.exchange(flight, &stages).await;
+        let mut tally = Tally::new(mail.recipients.len());
+        let mut last = None;
+        for reply in replies {
+            if reply.stage == Stage::Final || reply.code().is_none() {
+                last = Some(reply);
+            } else {
+                tally.take(reply);
+            }
+        }
+        let answered = last.as_ref().is_some_and(|reply| reply.code().is_some());
+        let taken = last.as_ref().is_some_and(|reply| reply.code() == Some(250));
+        let clean = answered && sent && !tally.is_odd && tally.closing.is_none();
+        if let Some(refused) = tally.mail_refused.take() {
+            return Ended { end: End::Refused(refused), clean: clean && !taken, open: true, recipients: tally.recipients };
+        }
+        if tally.is_everyone_refused() {
+            return Ended { end: End::NoRecipient, clean: clean && !taken, open: true, recipients: tally.recipients };
+        }
+        let end = match (tally.closing.take(), answered) {
+            (Some(closing), false) => End::Refused(closing),
+            (Some(_) | None, _) => end_of_content(last, sent),
+        };
+        let (is_over, accepted) = (is_closing(&end), matches!(end, End::Accepted(_)));
+        Ended { recipients: tally.recipients, clean: clean && !is_over, open: !accepted, end }
+    }
+
+    /// The envelope, in one flight or step by step; then the bytes, for those who were not refused.
+    async fn envelope_first(&mut self, mail: &Outgoing<'_>) -> Ended {
+        let mut steps = vec![(Stage::Mail, self.mail_line(mail))];
+        steps.extend(mail.recipients.iter().map(|to| (Stage::Rcpt, format!("RCPT TO:<{}>\r\n", to.reveal()))));
+        if !self.bdat() {
+            steps.push((Stage::Data, "DATA\r\n".to_owned()));
+        }
+        let mut tally = Tally::new(mail.recipients.len());
+        let mut data = None;
+        let mut silent = None;
+        let at_once = if self.offers.pipelining { steps.len() } else { 1 };
+        for flight in steps.chunks(at_once) {
+            let stages: Vec<_> = flight.iter().map(|(stage, _)| *stage).collect();
+            if stages == [Stage::Data] && tally.is_everyone_refused() {
+                break;
+            }
+            let commands: String = flight.iter().map(|(_, line)| line.as_str()).collect();
+            for reply in self.exchange(Flight::commands(commands.as_bytes()), &stages).await.replies {
+                match (reply.code(), reply.stage) {
+                    (None, _) => silent = Some(reply),
+                    (Some(_), Stage::Data) => data = Some(reply),
+                    (Some(_), _) => tally.take(reply),
+                }
+            }
+            if silent.is_some() || tally.mail_refused.is_some() || tally.closing.is_some() {
+                break;
+            }
+        }
+        self.after_envelope(mail, tally, data, silent).await
+    }
+
+    async fn after_envelope(
+        &mut self,
+        mail: &Outgoing<'_>,
+        mut tally: Tally,
+        data: Option<Reply>,
+        silent: Option<Reply>,
+    ) -> Ended {
+        let refused = tally.mail_refused.take().map(End::Refused);
+        let nobody = tally.is_everyone_refused().then_some(End::NoRecipient);
+        let closing = tally.closing.clone().map(End::Refused);
+        let mut clean = silent.is_none() && tally.closing.is_none() && !tally.is_odd;
+        let (recipients, open) = (tally.recipients, tally.mail_accepted);
+        if let Some(end) = refused.or(nobody).or(closing) {
+            if clean && data.is_some_and(|reply| reply.code() == Some(354)) {
+                // The server awaits bytes that nobody is to get: end them at once, and do not trust it further.
+                self.shorten_limits();
+                self.command(".\r\n", Stage::Final).await;
+                clean = false;
+            }
+            return Ended { recipients, end, clean, open };
+        }
+        if let Some(silent) = silent {
+            return Ended { recipients, end: End::Lost(silent), clean: false, open };
+        }
+        let commands = if self.bdat() { format!("BDAT {} LAST\r\n", mail.bytes.len()) } else { String::new() };
+        let body = if self.bdat() { Body::AsIs(mail.bytes) } else { Body::Stuffed(mail.bytes) };
+        if !self.bdat() {
+            match data {
+                Some(reply) if reply.code() == Some(354) => {}
+                Some(reply) if reply.code() >= Some(400) => {
+                    let clean = clean && reply.code() != Some(421);
+                    return Ended { recipients, end: End::Refused(reply), clean, open };
+                }
+                Some(_) | None => {
+                    let end = lost(Stage::Data, Silence::Garbage, "neither 354 nor a refusal in answer to DATA");
+                    return Ended { recipients, end, clean: false, open };
+                }
+            }
+        }
+        let flight = Flight { commands: commands.as_bytes(), body };
+        let exchange = self.exchange(flight, &[Stage::Final]).await;
+        let sent = exchange.sent;
+        let end = end_of_content(exchange.last(), sent);
+        let clean = clean && sent && !is_closing(&end) && !matches!(end, End::Lost(_));
+        let open = self.bdat() && matches!(end, End::Refused(_));
+        Ended { recipients, end, clean, open }
+    }
+
+    /// Ends a transaction that may still be open, and proves that the dialogue is in step.
+    async fn reset(&mut self) -> bool {
+        let usual = self.command_timeout;
+        self.shorten_limits();
+        let reply = self.command("RSET\r\n", Stage::Mail).await;
+        self.command_timeout = usual;
+        reply.code() == Some(250)
+    }
+
+    fn shorten_limits(&mut self) {
+        self.command_timeout = self.command_timeout.min(TIDY_WITHIN);
+        self.data_timeout = self.data_timeout.min(TIDY_WITHIN);
+    }
+}
+
+fn needs_smtputf8(mail: &Outgoing<'_>) -> bool {
+    mail.smtputf8 || mail.recipients.iter().chain([mail.from]).any(|address| !address.reveal().is_ascii())
+}
+
+fn lost(stage: Stage, how: Silence, what: &str) -> End {
+    End::Lost(Reply::silence(stage, how, what))
+}
+
+/// What the reply to the bytes means for the mail. If not all of them left, the server cannot have taken it.
+fn end_of_content(reply: Option<Reply>, sent: bool) -> End {
+    let stage = if sent { Stage::Final } else { Stage::Data };
+    let Some(reply) = reply else { return lost(stage, Silence::Closed, "no reply to the mail") };
+    match reply.said {
+        Said::Silence { .. } => End::Lost(Reply { stage, ..reply }),
+        Said::Reply { code: 250, .. } if sent => End::Accepted(reply),
+        Said::Reply { code: 400.., .. } => End::Refused(Reply { stage, ..reply }),
+        Said::Reply { .. } => {
+            lost(stage, Silence::Garbage, &format!("neither 250 nor a refusal in answer to the mail: {}", reply.words()))
+        }
+    }
+}
+
+fn is_closing(end: &End) -> bool {
+    match end {
+        End::Refused(reply) | End::Accepted(reply) | End::Lost(reply) => reply.code() == Some(421),
+        End::NoRecipient => false,
+    }
+}
