@@ -58,7 +58,10 @@ impl Directory {
     fn check(&self, from: &Address, from_id: &AccountId, wanted: &AccountId) -> Result<AccountId, Fault> {
         let Some(aliases) = self.aliases.get(wanted) else {
             let known = self.known();
-            return Err(fault("account", format!("no such account ({known}): add it with `postroom account add ADDRESS`")));
+            return Err(fault(
+                "account",
+                format!("no such account ({known}): add it with `postroom account add ADDRESS`"),
+            ));
         };
         if from_id == wanted || aliases.contains(from_id) {
             return Ok(wanted.clone());

@@ -63,8 +63,8 @@ pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Mi
         Ok(mail) => mail,
         Err(faults) => return Err(turned_by_parser(draft, faults, directory, now)),
     };
-    let account = choose(&mail, draft, directory)
-        .map_err(|fault| Turned { refusal: fault.into(), by_directory: true })?;
+    let account =
+        choose(&mail, draft, directory).map_err(|fault| Turned { refusal: fault.into(), by_directory: true })?;
     freeze(&mail, account, queue, now).map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
 }
 

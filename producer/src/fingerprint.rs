@@ -61,8 +61,12 @@ mod tests {
 
     #[test]
     fn the_same_mail_has_the_same_fingerprint() {
-        let one = print(r#"{"from":"shop@example.com","to":["a@x.org"],"text":"hi","html":"<p>hi","headers":{"X-A":"1","X-B":"2"}}"#);
-        let other = print(r#"{"headers":{"X-B":"2","X-A":"1"},"html":"<p>hi","text":"hi","to":"a@x.org","from":"shop@example.com"}"#);
+        let one = print(
+            r#"{"from":"shop@example.com","to":["a@x.org"],"text":"hi","html":"<p>hi","headers":{"X-A":"1","X-B":"2"}}"#,
+        );
+        let other = print(
+            r#"{"headers":{"X-B":"2","X-A":"1"},"html":"<p>hi","text":"hi","to":"a@x.org","from":"shop@example.com"}"#,
+        );
         assert_eq!(one, other);
         let later = r#"{"from":"shop@example.com","to":"a@x.org","text":"hi","send_at":1800000060}"#;
         assert_eq!(print_at(later, NOW), print_at(later, NOW.after(std::time::Duration::from_secs(90))));

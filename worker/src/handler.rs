@@ -13,7 +13,7 @@ use postroom_shared::tokens::{AfterRefusal, TokenError, Tokens};
 
 use crate::keeper::Sessions;
 use crate::lanes::{Lanes, Seat};
-use crate::smtp::{Connection, End, Outgoing, SmtpSettings};
+use crate::smtp::{Connection, Dialer, End, Outgoing};
 use crate::verdict::{Verdict, verdict};
 
 /// How often one attempt begins anew because a kept connection was at its end.
@@ -28,7 +28,7 @@ pub struct Handler {
     /// Access tokens.
     pub tokens: Tokens,
     /// How to reach Gmail.
-    pub smtp: SmtpSettings,
+    pub dialer: Dialer,
     /// How quickly mails go.
     pub pace: Arc<Pace>,
 }
@@ -100,7 +100,7 @@ impl Handler {
     }
 
     async fn once(&self, seat: Seat, claimed: &Claimed, job: &Job, open: &[usize]) -> Attempted {
-        let mut connection = match seat.take_warm() {
+        let mut connection = match seat.take_warm().await {
             Some(connection) => connection,
             None => match self.connect(claimed).await {
                 Ok(connection) => connection,
@@ -122,7 +122,7 @@ impl Handler {
         let outcome = connection.send(&outgoing).await;
         self.pace.took(began.elapsed());
         let attempted = read_outcome(open, outcome.recipients, outcome.end);
-        seat.put_back(connection).await;
+        seat.put_back(connection);
         attempted
     }
 
@@ -130,7 +130,7 @@ impl Handler {
     async fn connect(&self, claimed: &Claimed) -> Result<Connection, NoConnection> {
         let account = &claimed.account;
         let token = self.tokens.access(account).await.map_err(no_token)?;
-        let refusal = match Connection::open(&self.smtp, account, &token).await {
+        let refusal = match Connection::open(&self.dialer, account, &token).await {
             Ok(connection) => return Ok(connection),
             Err(reply) if verdict(&reply) == Verdict::AuthRefused => reply,
             Err(reply) => return Err(NoConnection::Reply(reply)),
@@ -138,7 +138,7 @@ impl Handler {
         let refused = |reply: &Reply| NoConnection::Hold(Reason::Consent, login_refused(reply));
         match self.tokens.after_refusal(account, &token).await.map_err(no_token)? {
             AfterRefusal::FreshRefused => Err(refused(&refusal)),
-            AfterRefusal::Try(token) => match Connection::open(&self.smtp, account, &token).await {
+            AfterRefusal::Try(token) => match Connection::open(&self.dialer, account, &token).await {
                 Ok(connection) => Ok(connection),
                 Err(reply) if verdict(&reply) == Verdict::AuthRefused => Err(refused(&reply)),
                 Err(reply) => Err(NoConnection::Reply(reply)),

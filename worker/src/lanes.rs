@@ -128,7 +128,7 @@ impl Lanes {
 
     /// Closes what was idle for too long or is spent, and drops permits without a connection that no job needs.
     pub fn expire(self: &Arc<Self>) {
-        self.close_unused(None, |connection, since| since.elapsed() >= IDLE || connection.is_spent());
+        self.close_unused(None, |connection, since| since.elapsed() >= IDLE || connection.is_spent(Millis::now()));
     }
 
     /// Closes every unused connection of an account whose mail waits elsewhere.
@@ -157,11 +157,10 @@ impl Lanes {
         }
     }
 
-    fn close(self: &Arc<Self>, account: AccountId, mut connection: Connection, permits: Arc<Semaphore>) {
+    fn close(self: &Arc<Self>, account: AccountId, connection: Connection, permits: Arc<Semaphore>) {
         let lanes = Arc::clone(self);
         tokio::spawn(async move {
             connection.quit().await;
-            drop(connection);
             let shard = lanes.flight.shard_of(&account);
             if let Some(lane) = lanes.lanes().get_mut(&account)
                 && Arc::ptr_eq(&lane.unused, &permits)
@@ -226,22 +225,25 @@ impl Lanes {
 }
 
 impl Seat {
-    /// A warm connection of the account, if there is one that is good for another mail.
-    #[must_use]
-    pub fn take_warm(&self) -> Option<Connection> {
+    /// A warm connection of the account, if there is one that is good for another mail. Those that are not are closed
+    /// before the caller opens another, so that the cap holds.
+    pub async fn take_warm(&self) -> Option<Connection> {
         loop {
             let (connection, _) = self.lanes.lanes().get_mut(&self.account)?.idle.pop()?;
-            if !connection.is_spent() {
+            if is_good(&connection) {
                 return Some(connection);
             }
-            // Dropped here: closed before the caller opens another, so that the cap holds.
+            connection.quit().await;
         }
     }
 
-    /// Leaves a connection warm for the next mail, or closes it.
-    pub async fn put_back(self, mut connection: Connection) {
-        if connection.is_spent() || !connection.is_reusable() {
-            connection.quit().await;
+    /// Leaves a connection warm for the next mail, or closes it; the permit is free when that is done.
+    pub fn put_back(self, connection: Connection) {
+        if !is_good(&connection) {
+            tokio::spawn(async move {
+                connection.quit().await;
+                drop(self);
+            });
             return;
         }
         let mut lanes = self.lanes.lanes();
@@ -251,4 +253,8 @@ impl Seat {
             lane.idle.push((connection, Instant::now()));
         }
     }
+}
+
+fn is_good(connection: &Connection) -> bool {
+    connection.reusable() && !connection.is_spent(Millis::now())
 }

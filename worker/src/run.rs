@@ -33,6 +33,7 @@ use crate::lanes::Lanes;
 use crate::layers::{Panicked, SettleLayer};
 use crate::settings::Settings;
 use crate::settler;
+use crate::smtp::Dialer;
 
 /// How long settlements may take at the very end; after that the lease brings the mails back.
 const LAST_SETTLEMENTS: Duration = Duration::from_secs(10);
@@ -60,6 +61,7 @@ struct Parts {
 /// no error: it is waited for.
 pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
     let sealer = Arc::new(Sealer::from_settings(&settings.tokens)?);
+    let dialer = Dialer::new(settings.smtp.clone()).map_err(anyhow::Error::msg)?;
     let Some(queue) = connect(&settings, &orders.stop).await? else { return Ok(()) };
     let tokens = Tokens::new(queue.store().clone(), sealer, &settings.tokens, &settings.tls).map_err(anyhow::Error::msg)?;
     let flight = Arc::new(Flight::new(settings.concurrency, queue.store().clone()));
@@ -71,7 +73,14 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
         queue,
     };
     info!(worker.name = %settings.name, concurrency = settings.concurrency, "the worker starts");
-    work(&settings, &parts, tokens, orders).await;
+    let handler = Handler {
+        lanes: Arc::clone(&parts.lanes),
+        sessions: Arc::clone(&parts.sessions),
+        tokens,
+        dialer,
+        pace: Arc::clone(&parts.pace),
+    };
+    work(&settings, &parts, handler, orders).await;
     info!("the worker has stopped");
     Ok(())
 }
@@ -92,7 +101,7 @@ async fn connect(settings: &Settings, stop: &CancellationToken) -> Result<Option
     }
 }
 
-async fn work(settings: &Settings, parts: &Parts, tokens: Tokens, orders: Orders) {
+async fn work(settings: &Settings, parts: &Parts, handler: Handler, orders: Orders) {
     let (settlements, coming) = mpsc::unbounded_channel();
     let (claimed, backend) = QueueBackend::new();
     let Parts { queue, flight, lanes, sessions, pace } = parts;
@@ -112,13 +121,6 @@ async fn work(settings: &Settings, parts: &Parts, tokens: Tokens, orders: Orders
     };
     let fetching = tokio::spawn(fetcher.run(orders.stop.clone()));
     let hurrying = tokio::spawn(hurry_after_the_drain(orders.stop.clone(), orders.hurry.clone(), settings.drain));
-    let handler = Handler {
-        lanes: Arc::clone(lanes),
-        sessions: Arc::clone(sessions),
-        tokens,
-        smtp: settings.smtp.clone(),
-        pace: Arc::clone(pace),
-    };
     // Ends when the fetcher has dropped its end of the channel and the last attempt is over.
     attend(settings, backend, handler, queue.clone(), settlements, orders.hurry).await;
     let _ = fetching.await;

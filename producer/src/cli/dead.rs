@@ -151,7 +151,11 @@ async fn change(chosen: &Chosen, deed: Deed, context: &mut Context) -> Result<()
     if chosen.all {
         context.out.line(format!("{done} dead letters: {}", deed.past()))?;
     }
-    if failed > 0 { Err(Failure::Failed(format!("{failed} of {} could not be changed", done + failed))) } else { Ok(()) }
+    if failed > 0 {
+        Err(Failure::Failed(format!("{failed} of {} could not be changed", done + failed)))
+    } else {
+        Ok(())
+    }
 }
 
 /// The ids of all that fit, after their count was agreed to.
@@ -160,7 +164,8 @@ async fn agreed(chosen: &Chosen, deed: Deed, context: &Context) -> Result<Vec<Ma
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let rest = if chosen.filter.limit.is_none() && found.len() == MOST { " (there may be more: do it again)" } else { "" };
+    let rest =
+        if chosen.filter.limit.is_none() && found.len() == MOST { " (there may be more: do it again)" } else { "" };
     confirm(&format!("{} dead letters {}{rest}", found.len(), deed.future()), chosen.yes)?;
     Ok(found.into_iter().map(|status| status.id).collect())
 }

@@ -13,8 +13,8 @@ mod table;
 mod values;
 
 use clap::{Parser, Subcommand};
-use postroom::{Client, Error};
 use postroom::settings::Settings;
+use postroom::{Client, Error};
 use postroom_shared::queue::Queue;
 use postroom_shared::settings::SettingsError;
 use postroom_shared::telemetry::start_logging;

@@ -170,8 +170,7 @@ mod tests {
         let margin = |name: &str| {
             let account: AccountId = name.parse().unwrap();
             let end = Millis(1_000_000 + 3_600_000);
-            let is_fresh =
-                |left: u64| token(3_600_000).age(&account, Millis(end.0 - left * 1_000)) == Age::Fresh;
+            let is_fresh = |left: u64| token(3_600_000).age(&account, Millis(end.0 - left * 1_000)) == Age::Fresh;
             (1..3_600).find(|left| is_fresh(*left)).unwrap() - 1
         };
         let margins: Vec<_> = ["a@x.org", "b@x.org", "c@x.org"].map(margin).into();

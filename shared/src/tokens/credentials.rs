@@ -73,7 +73,11 @@ pub async fn save(
 ///
 /// # Errors
 /// If Redis does not answer or they cannot be opened.
-pub async fn load(store: &Store, sealer: &Sealer, account: &AccountId) -> Result<Option<Credentials>, CredentialsError> {
+pub async fn load(
+    store: &Store,
+    sealer: &Sealer,
+    account: &AccountId,
+) -> Result<Option<Credentials>, CredentialsError> {
     Ok(load_sealed(store, sealer, account).await?.map(|(credentials, _)| credentials))
 }
 

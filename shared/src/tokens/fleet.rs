@@ -176,7 +176,11 @@ impl Inner {
         count(&self.figures.refreshes);
         let token = AccessToken::new(grant.access, issued, issued.after(grant.lifetime), fence);
         slot.keep(&token);
-        tracing::info!(account.hash = account.hashed(), token.lifetime_s = grant.lifetime.as_secs(), "new access token");
+        tracing::info!(
+            account.hash = account.hashed(),
+            token.lifetime_s = grant.lifetime.as_secs(),
+            "new access token"
+        );
         if let Some(refresh_token) = grant.refresh {
             let credentials = Credentials { refresh_token, ..credentials };
             if let Err(error) = credentials::replace(store, sealer, account, &credentials, &record).await {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use oauth2::basic::BasicClient;
 use oauth2::{
-    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, TokenResponse, TokenUrl,
+    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, TokenResponse,
+    TokenUrl,
 };
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
@@ -118,7 +119,9 @@ async fn send(http: reqwest::Client, request: HttpRequest) -> Result<HttpRespons
 fn tls_config(tls: &TlsSettings) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     for root in &tls.extra_roots {
-        roots.add(root.clone()).map_err(|error| format!("POSTROOM_TLS_CA_FILE holds an unusable certificate: {error}"))?;
+        roots
+            .add(root.clone())
+            .map_err(|error| format!("POSTROOM_TLS_CA_FILE holds an unusable certificate: {error}"))?;
     }
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -47,7 +47,9 @@ impl Slot {
     /// The refresh under way; or the sender by which the caller has to end a new one.
     pub(super) fn join(&self) -> (watch::Receiver<Option<Landed>>, Option<watch::Sender<Option<Landed>>>) {
         let mut flight = lock(&self.flight);
-        if let Some(under_way) = flight.as_ref().filter(|landed| landed.borrow().is_none() && landed.has_changed().is_ok()) {
+        if let Some(under_way) =
+            flight.as_ref().filter(|landed| landed.borrow().is_none() && landed.has_changed().is_ok())
+        {
             return (under_way.clone(), None);
         }
         let (sender, receiver) = watch::channel(None);

@@ -73,9 +73,10 @@ impl Connection {
             (None, Some(IpAddr::V4(own))) => ClientId::Ipv4(own),
             (None, None) => ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST),
         };
-        let lettre = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &name).await.map_err(|error| {
-            heard(if wire.has_written() { Stage::Ehlo } else { Stage::Greeting }, Err(error), &wire)
-        })?;
+        let lettre =
+            AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &name).await.map_err(|error| {
+                heard(if wire.has_written() { Stage::Ehlo } else { Stage::Greeting }, Err(error), &wire)
+            })?;
         let now = Millis::now();
         let early = BEFORE_TOKEN_ENDS.min(token.lifetime() / 3);
         let mut connection = Self {

@@ -28,7 +28,8 @@ impl Dialer {
     /// # Errors
     /// If TLS cannot be set up; the text says why.
     pub fn new(settings: SmtpSettings) -> Result<Self, String> {
-        let name = ServerName::try_from(settings.host.clone()).map_err(|error| format!("POSTROOM_SMTP_URL: {error}"))?;
+        let name =
+            ServerName::try_from(settings.host.clone()).map_err(|error| format!("POSTROOM_SMTP_URL: {error}"))?;
         let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         for root in &settings.roots {
             roots.add(root.clone()).map_err(|error| format!("POSTROOM_TLS_CA_FILE: {error}"))?;

@@ -50,7 +50,8 @@ mod tests {
             250-smtp.gmail.com at your service, [1.2.3.4]\r\n250-SIZE 35882577\r\n250-8BITMIME\r\n\
             250-AUTH LOGIN PLAIN XOAUTH2 PLAIN-CLIENTTOKEN OAUTHBEARER XOAUTH\r\n250-ENHANCEDSTATUSCODES\r\n\
             250-pipelining\r\n250-CHUNKING\r\n250 SMTPUTF8\r\n";
-        let all = Offers { pipelining: true, chunking: true, size: true, eight_bit: true, smtputf8: true, xoauth2: true };
+        let all =
+            Offers { pipelining: true, chunking: true, size: true, eight_bit: true, smtputf8: true, xoauth2: true };
         assert_eq!(Offers::parse(said), all);
         assert_eq!(Offers::parse(b"220 x CHUNKING\r\n250 PIPELINING\r\n"), Offers::default());
         assert_eq!(Offers::parse(b"220 x\r\n250-x\r\n250 AUTH PLAIN\r\n"), Offers::default());

@@ -65,11 +65,14 @@ fn enhanced(word: &str, code: u16) -> Option<Enhanced> {
 /// How the server fell silent, by the error of the stream.
 pub(super) fn silence_of(stage: Stage, error: &io::Error) -> Reply {
     let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    let how = match error.kind() {
-        _ if is_tls => Silence::Tls,
-        io::ErrorKind::TimedOut => Silence::Timeout,
-        io::ErrorKind::InvalidData => Silence::Garbage,
-        _ => Silence::Closed,
+    let how = if is_tls {
+        Silence::Tls
+    } else if error.kind() == io::ErrorKind::TimedOut {
+        Silence::Timeout
+    } else if error.kind() == io::ErrorKind::InvalidData {
+        Silence::Garbage
+    } else {
+        Silence::Closed
     };
     Reply::silence(stage, how, error.to_string())
 }
@@ -82,10 +85,20 @@ mod tests {
     fn the_enhanced_code_is_taken_from_the_first_line_and_off_the_others() {
         for (code, lines, expected, text) in [
             (250, &["2.0.0 OK", "2.0.0 queued"][..], Some(Enhanced(2, 0, 0)), "OK queued"),
-            (535, &["5.7.8 Username and Password not accepted."], Some(Enhanced(5, 7, 8)), "Username and Password not accepted."),
+            (
+                535,
+                &["5.7.8 Username and Password not accepted."],
+                Some(Enhanced(5, 7, 8)),
+                "Username and Password not accepted.",
+            ),
             (550, &["5.7.1 [1.2.3.4] rate", "5.7.10 other"], Some(Enhanced(5, 7, 1)), "[1.2.3.4] rate 5.7.10 other"),
             (550, &["4.7.1 disagrees"], None, "4.7.1 disagrees"),
-            (250, &["smtp.gmail.com at your service", "SIZE 35882577"], None, "smtp.gmail.com at your service SIZE 35882577"),
+            (
+                250,
+                &["smtp.gmail.com at your service", "SIZE 35882577"],
+                None,
+                "smtp.gmail.com at your service SIZE 35882577",
+            ),
             (354, &["3.0.0 go ahead"], None, "3.0.0 go ahead"),
             (421, &["4.7.0"], Some(Enhanced(4, 7, 0)), ""),
             (421, &[], None, ""),

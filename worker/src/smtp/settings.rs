@@ -35,8 +35,12 @@ impl SmtpSettings {
     /// Reads the group.
     pub fn read(source: &mut Source) -> Self {
         let (host, connect) = read_url(source);
-        let command_timeout =
-            source.span("POSTROOM_SMTP_TIMEOUT", Duration::from_secs(60), Duration::from_secs(1), Duration::from_secs(900));
+        let command_timeout = source.span(
+            "POSTROOM_SMTP_TIMEOUT",
+            Duration::from_secs(60),
+            Duration::from_secs(1),
+            Duration::from_secs(900),
+        );
         Self {
             host,
             connect,

@@ -16,6 +16,9 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+/// Longer than lettre takes: what is longer is handed on for it to refuse.
+const LONGEST_LINE: usize = 1_024;
+
 /// What a connection can run over: TLS over TCP, or a pipe in a test.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
@@ -109,7 +112,11 @@ impl Inner {
         Poll::Ready(Ok(()))
     }
 
-    /// Hands on a line, or what has arrived of it.
+    fn has_line(&self) -> bool {
+        self.ahead.contains(&b'\n') || self.ahead.len() > LONGEST_LINE
+    }
+
+    /// Hands on a line, or what there is of it.
     fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) {
         // A reply may be a bare code (RFC 5321, 4.2); lettre wants a blank after it.
         if self.ahead.get(3..5) == Some(b"\r\n") && self.ahead[..3].iter().all(u8::is_ascii_digit) {
@@ -148,18 +155,17 @@ impl AsyncRead for Wire {
         if inner.dead {
             return Poll::Ready(Err(late("no answer within the time limit")));
         }
-        if inner.ahead.is_empty() {
-            match inner.fill(cx) {
-                Poll::Ready(filled) => filled?,
-                Poll::Pending => {
-                    match &mut inner.reading {
-                        Some(timer) => ready!(timer.as_mut().poll(cx)),
-                        None => return Poll::Pending,
-                    }
-                    inner.dead = true;
-                    return Poll::Ready(Err(late("no answer within the time limit")));
-                }
+        while !inner.ended && !inner.has_line() {
+            if let Poll::Ready(filled) = inner.fill(cx) {
+                filled?;
+                continue;
             }
+            match &mut inner.reading {
+                Some(timer) => ready!(timer.as_mut().poll(cx)),
+                None => return Poll::Pending,
+            }
+            inner.dead = true;
+            return Poll::Ready(Err(late("no answer within the time limit")));
         }
         inner.hand_on(buffer);
         Poll::Ready(Ok(()))

@@ -48,7 +48,8 @@ impl Tally {
             return;
         }
         // After a refused MAIL, a 503 to RCPT is only its echo.
-        if let (Some(refused), Some(slot), true) = (refused, self.recipients.get_mut(self.answered), self.mail_accepted) {
+        if let (Some(refused), Some(slot), true) = (refused, self.recipients.get_mut(self.answered), self.mail_accepted)
+        {
             *slot = Err(refused);
         }
         self.answered += 1;

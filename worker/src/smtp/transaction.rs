@@ -171,7 +171,12 @@ impl Connection {
         let taken = last.as_ref().is_some_and(|reply| reply.code() == Some(250));
         let clean = answered && sent && !tally.is_odd && tally.closing.is_none();
         if let Some(refused) = tally.mail_refused.take() {
-            return Ended { end: End::Refused(refused), clean: clean && !taken, open: true, recipients: tally.recipients };
+            return Ended {
+                end: End::Refused(refused),
+                clean: clean && !taken,
+                open: true,
+                recipients: tally.recipients,
+            };
         }
         if tally.is_everyone_refused() {
             return Ended { end: End::NoRecipient, clean: clean && !taken, open: true, recipients: tally.recipients };
@@ -180,7 +185,7 @@ impl Connection {
             (Some(closing), false) => End::Refused(closing),
             (Some(_) | None, _) => end_of_content(last, sent),
         };
-        let (is_over, accepted) = (is_closing(&end), matches!(end, End::Accepted(_)));
+        let (is_over, accepted) = (ends_connection(&end), matches!(end, End::Accepted(_)));
         Ended { recipients: tally.recipients, clean: clean && !is_over, open: !accepted, end }
     }
 
@@ -230,7 +235,7 @@ impl Connection {
         if let Some(end) = refused.or(nobody).or(closing) {
             if clean && data.is_some_and(|reply| reply.code() == Some(354)) {
                 // The server awaits bytes that nobody is to get: end them at once, and do not trust it further.
-                self.shorten_limits();
+                self.data_timeout = self.data_timeout.min(TIDY_WITHIN);
                 self.command(".\r\n", Stage::Final).await;
                 clean = false;
             }
@@ -258,7 +263,7 @@ impl Connection {
         let exchange = self.exchange(flight, &[Stage::Final]).await;
         let sent = exchange.sent;
         let end = end_of_content(exchange.last(), sent);
-        let clean = clean && sent && !is_closing(&end) && !matches!(end, End::Lost(_));
+        let clean = clean && sent && !ends_connection(&end);
         let open = self.bdat() && matches!(end, End::Refused(_));
         Ended { recipients, end, clean, open }
     }
@@ -266,15 +271,10 @@ impl Connection {
     /// Ends a transaction that may still be open, and proves that the dialogue is in step.
     async fn reset(&mut self) -> bool {
         let usual = self.command_timeout;
-        self.shorten_limits();
+        self.command_timeout = usual.min(TIDY_WITHIN);
         let reply = self.command("RSET\r\n", Stage::Mail).await;
         self.command_timeout = usual;
         reply.code() == Some(250)
-    }
-
-    fn shorten_limits(&mut self) {
-        self.command_timeout = self.command_timeout.min(TIDY_WITHIN);
-        self.data_timeout = self.data_timeout.min(TIDY_WITHIN);
     }
 }
 
@@ -294,15 +294,19 @@ fn end_of_content(reply: Option<Reply>, sent: bool) -> End {
         Said::Silence { .. } => End::Lost(Reply { stage, ..reply }),
         Said::Reply { code: 250, .. } if sent => End::Accepted(reply),
         Said::Reply { code: 400.., .. } => End::Refused(Reply { stage, ..reply }),
-        Said::Reply { .. } => {
-            lost(stage, Silence::Garbage, &format!("neither 250 nor a refusal in answer to the mail: {}", reply.words()))
-        }
+        Said::Reply { .. } => lost(
+            stage,
+            Silence::Garbage,
+            &format!("neither 250 nor a refusal in answer to the mail: {}", reply.words()),
+        ),
     }
 }
 
-fn is_closing(end: &End) -> bool {
+/// Whether nothing more can be said on the connection after this end.
+fn ends_connection(end: &End) -> bool {
     match end {
-        End::Refused(reply) | End::Accepted(reply) | End::Lost(reply) => reply.code() == Some(421),
-        End::NoRecipient => false,
+        End::Lost(_) => true,
+        End::Refused(reply) => reply.code() == Some(421),
+        End::Accepted(_) | End::NoRecipient => false,
     }
 }

@@ -91,7 +91,9 @@ pub(in crate::cli) fn when(hold: &Hold) -> String {
 /// What a person can do about a hold.
 pub(in crate::cli) fn then(hold: &Hold) -> &'static str {
     match hold.reason {
-        Reason::Consent => "To do: have the person consent again, then `postroom account add` with the new refresh token",
+        Reason::Consent => {
+            "To do: have the person consent again, then `postroom account add` with the new refresh token"
+        }
         Reason::Client => "To do: correct the OAuth2 client's id or secret with `postroom account add`",
         Reason::Config => "To do: correct the settings it names, then `postroom account resume`",
         Reason::Operator => "To do: `postroom account resume` ends it",

@@ -43,10 +43,9 @@ enum Rest {
     Lines { number: u64, ahead: Option<Line> },
 }
 
-/// The form of a file.
+/// The form of JSON in a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Form {
-    Eml,
     Array,
     Object,
     Lines,
@@ -90,7 +89,7 @@ impl Input {
             (Form::Lines, first) => Rest::Lines { number: number - 1, ahead: Some(first) },
             (Form::Object, Ok(first)) => one(Draft::from_json_bytes(self.whole(first)?)),
             (Form::Array, Ok(first)) => array(&self.whole(first)?)?,
-            (Form::Eml | Form::Object | Form::Array, _) => return Err("it is too long for one mail".to_owned()),
+            (Form::Object | Form::Array, Err(TooLong)) => return Err("it is too long for one mail".to_owned()),
         };
         Ok(())
     }

@@ -112,10 +112,8 @@ impl Report {
             }
             Trouble::Send(error @ SendError::Conflict(_)) => self.refuse(format!("{place}{error}")),
             Trouble::Send(
-                error @ (SendError::NotStored(_)
-                | SendError::Full(_)
-                | SendError::Unknown { .. }
-                | SendError::Wrong(_)),
+                error
+                @ (SendError::NotStored(_) | SendError::Full(_) | SendError::Unknown { .. } | SendError::Wrong(_)),
             ) => self.fail(place, error.to_string()),
         }
     }

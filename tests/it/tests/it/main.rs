@@ -6,4 +6,5 @@ mod queue_accounts;
 mod queue_leases;
 mod queue_order;
 mod queue_scale;
+mod sending;
 mod support;

@@ -140,3 +140,29 @@ pub fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
 pub async fn counted(queue: &Queue, state: &str) -> u64 {
     queue.stats().await.unwrap().states[state]
 }
+
+/// A mail from JSON, frozen, ready to be pushed.
+pub fn mail(queue: &Queue, account: &AccountId, json: &serde_json::Value) -> NewJob {
+    let now = Millis::now();
+    let id = queue.new_id(account, now);
+    let mail = postroom_shared::mail::Mail::from_json(json, now).unwrap();
+    let message = postroom_shared::message::Message::freeze(&mail, id, now).unwrap();
+    NewJob {
+        id,
+        account: account.clone(),
+        priority: mail.priority(),
+        send_at: mail.send_at(),
+        ttl: mail.ttl(),
+        idempotency: None,
+        job: Job::new(message, mail.tags().to_vec()),
+    }
+}
+
+/// Waits until a mail is in a state, and answers all that is known of it.
+pub async fn in_state(queue: &Queue, id: postroom_shared::id::MailId, state: postroom_shared::queue::MailState) -> postroom_shared::queue::MailStatus {
+    postroom_it::until(&format!("{id} to be {}", state.as_str()), postroom_it::PATIENCE, || async {
+        Ok(queue.mail(id).await?.filter(|status| status.state == state))
+    })
+    .await
+    .unwrap()
+}

@@ -27,7 +27,10 @@ fn an_array_falls_into_its_entries() {
             .map(|entries| entries.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect::<Vec<_>>())
     };
     assert_eq!(shown("[]").unwrap(), Vec::<String>::new());
-    assert_eq!(shown(" [ {\"a\":\"],{\"} ,{\"a\":1,\"a\":2}, 7 ] \n").unwrap(), ["{\"a\":\"],{\"}", "{\"a\":1,\"a\":2}", "7"]);
+    assert_eq!(
+        shown(" [ {\"a\":\"],{\"} ,{\"a\":1,\"a\":2}, 7 ] \n").unwrap(),
+        ["{\"a\":\"],{\"}", "{\"a\":1,\"a\":2}", "7"]
+    );
     for (text, line) in [("[", 1), ("[{}", 1), ("[{},\n]", 2), ("[{}\n{}]", 2), ("[{}]\n x", 1), ("[{}] ]", 1)] {
         let error = shown(text).unwrap_err();
         assert!(error.contains(&format!("from line {line} on")), "{text:?}: {error}");
