@@ -279,6 +279,7 @@ fn wrong_use_and_no_redis() {
         &["mail", "list", "--state", "lost"],
         &["account", "add", "ann@example.org", "--refresh-token=the-refresh-token"],
         &["dead", "retry"],
+        &["dead", "retry", "0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10", "--reason", "expired"],
         &["queue"],
     ] {
         assert_eq!(redis.run(arguments).code, 2, "{arguments:?}");

@@ -13,6 +13,7 @@ use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::context::WorkerContext;
 use postroom_shared::queue::Claimed;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
 /// The receiving end of what the fetcher claims. It holds at most as many jobs as the worker has slots. Clones share one
@@ -20,6 +21,7 @@ use tower::layer::util::Identity;
 #[derive(Debug, Clone)]
 pub struct QueueBackend {
     claimed: Arc<Mutex<mpsc::UnboundedReceiver<Claimed>>>,
+    exhausted: CancellationToken,
 }
 
 impl QueueBackend {
@@ -27,7 +29,14 @@ impl QueueBackend {
     #[must_use]
     pub fn new() -> (mpsc::UnboundedSender<Claimed>, Self) {
         let (sender, claimed) = mpsc::unbounded_channel();
-        (sender, Self { claimed: Arc::new(Mutex::new(claimed)) })
+        (sender, Self { claimed: Arc::new(Mutex::new(claimed)), exhausted: CancellationToken::new() })
+    }
+
+    /// Cancelled when every job was handed on and no more will come. Only then may apalis be told to stop: it would leave
+    /// what is still in the channel.
+    #[must_use]
+    pub fn exhausted(&self) -> CancellationToken {
+        self.exhausted.clone()
     }
 }
 
@@ -45,7 +54,11 @@ impl Backend for QueueBackend {
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
         let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed.poll_recv(cx).map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
+        let next = claimed.poll_recv(cx);
+        if matches!(next, Poll::Ready(None)) {
+            self.exhausted.cancel();
+        }
+        next.map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {

@@ -17,6 +17,7 @@ use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::ext::parallelize::ParallelizeExt;
 use backoff::backoff::Backoff as _;
+use futures::FutureExt;
 use postroom_shared::queue::{Claimed, Queue, Settlement};
 use postroom_shared::store::StoreError;
 use postroom_shared::tokens::{Sealer, Tokens};
@@ -171,6 +172,7 @@ async fn attend(
 ) {
     let settle = SettleLayer { settlements, queue, policy: settings.retry, hurry };
     let (name, limit, handler) = (settings.name.clone(), settings.attempt_limit, Arc::new(handler));
+    let exhausted = backend.exhausted();
     let worker = move |_restarts: usize| {
         WorkerBuilder::new(name.clone())
             .backend(backend.clone())
@@ -182,7 +184,7 @@ async fn attend(
             .data(Arc::clone(&handler))
             .build(attempt)
     };
-    if let Err(error) = Monitor::new().register(worker).run().await {
+    if let Err(error) = Monitor::new().register(worker).run_with_signal(exhausted.cancelled().map(Ok)).await {
         warn!(%error, "the worker ended with an error");
     }
 }

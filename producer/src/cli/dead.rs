@@ -76,7 +76,7 @@ impl Filter {
 #[derive(Args)]
 pub(crate) struct Chosen {
     /// The ids of the mails
-    #[arg(value_name = "ID", required_unless_present = "all", value_parser = quiet(mail_id))]
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "Filter", value_parser = quiet(mail_id))]
     ids: Vec<MailId>,
     /// All dead letters that fit --reason and --account
     #[arg(long, conflicts_with = "ids")]
@@ -105,7 +105,7 @@ impl Deed {
 
     fn past(self) -> &'static str {
         match self {
-            Self::Retry(_) => "waits to be tried again",
+            Self::Retry(_) => "ready again",
             Self::Discard => "discarded",
         }
     }

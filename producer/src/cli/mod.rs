@@ -24,14 +24,16 @@ use output::Out;
 const ABOUT: &str = "Hand mail to Postroom, which sends it through Gmail, and see where it is.";
 
 const AFTER: &str = "\
-Environment (or the same names in the TOML file that POSTROOM_CONFIG names; _FILE for secrets):
+Environment, or the same names in the TOML file that POSTROOM_CONFIG names
+(secrets also with _FILE, the path of a file that holds one):
   POSTROOM_REDIS_URL   where the queue is; default redis://127.0.0.1:6379
   POSTROOM_SECRET_KEY  seals the accounts' credentials (account add)
   POSTROOM_MAIL_TTL    how long a mail is tried that does not say so itself; default 24h
   POSTROOM_RETENTION   how long a mail that is done can be looked up; default 7d
   POSTROOM_LOG         what is logged to standard error; default info
 
-Exit codes: 0 done, 1 refused or failed (standard error says why and what to do), 2 wrong use.
+Exit codes: 0 done; 1 refused or failed, and standard error says why and what
+to do; 2 wrong use.
 
 Examples:
   postroom account add shop@example.com --kind workspace
@@ -41,7 +43,7 @@ Examples:
 
 /// What was typed.
 #[derive(Parser)]
-#[command(name = "postroom", version, about = ABOUT, after_help = AFTER, propagate_version = true)]
+#[command(name = "postroom", version, about = ABOUT, after_help = AFTER)]
 pub(crate) struct Cli {
     /// What shall be done.
     #[command(subcommand)]

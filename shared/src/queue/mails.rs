@@ -219,7 +219,7 @@ impl Queue {
         for shard in 0..self.store.shards() {
             self.list_shard(shard, filter, &mut found).await?;
         }
-        found.sort_by(|a, b| b.id.cmp(&a.id));
+        found.sort_by_key(|status| std::cmp::Reverse(status.id));
         found.truncate(filter.limit);
         Ok(found)
     }

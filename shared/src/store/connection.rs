@@ -66,10 +66,15 @@ impl From<RedisError> for StoreError {
             | ErrorKind::AuthenticationFailed
             | ErrorKind::InvalidClientConfig
             | ErrorKind::Extension
-            | ErrorKind::ClusterConnectionNotFound => Self::NotStored(text),
+            | ErrorKind::ClusterConnectionNotFound
+            | ErrorKind::MasterNameNotFoundBySentinel
+            | ErrorKind::NoValidReplicasFoundBySentinel
+            | ErrorKind::EmptySentinelList
+            | ErrorKind::RESP3NotSupported => Self::NotStored(text),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Wrong(text),
             ErrorKind::Io if error.is_connection_refusal() => Self::NotStored(text),
-            _ => Self::Unknown(text),
+            // The kinds of this library are an open list: what is not known for sure is told as unknown.
+            ErrorKind::Io | ErrorKind::Client | _ => Self::Unknown(text),
         }
     }
 }
@@ -166,8 +171,15 @@ impl Store {
 }
 
 async fn agree_on_shards(connection: &mut ConnectionManager, wanted: Option<u16>) -> Result<u16, StoreError> {
-    redis::cmd("SET").arg(SHARDS).arg(wanted.unwrap_or(1)).arg("NX").query_async::<()>(connection).await?;
-    let stored: u16 = redis::cmd("GET").arg(SHARDS).query_async(connection).await?;
+    // Asked first: a Redis that is full refuses every write, but what lies in it must still be worked off.
+    let get = || redis::Cmd::get(SHARDS);
+    let stored = match get().query_async::<Option<u16>>(connection).await? {
+        Some(stored) => stored,
+        None => {
+            redis::cmd("SET").arg(SHARDS).arg(wanted.unwrap_or(1)).arg("NX").query_async::<()>(connection).await?;
+            get().query_async(connection).await?
+        }
+    };
     match wanted {
         Some(number) if number != stored => Err(StoreError::Wrong(format!(
             "POSTROOM_SHARDS is {number}, but this Redis was first used with {stored}: mails would not be found. Set it to \

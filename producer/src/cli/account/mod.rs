@@ -20,18 +20,24 @@ use super::{Context, Failure};
 pub(super) use show::{then, when};
 
 const ADD_HELP: &str = "\
-Credentials, from the environment (or _FILE, the path of a file that holds one), else asked for at the terminal:
+Credentials come from the environment (or with _FILE, the path of a file that
+holds one), else they are asked for at the terminal:
   POSTROOM_CLIENT_ID      the OAuth2 client's id
   POSTROOM_CLIENT_SECRET  its secret
-  POSTROOM_REFRESH_TOKEN  what the person's consent gave, with the scope https://mail.google.com/
-They are sealed with POSTROOM_SECRET_KEY; make one with: head -c 32 /dev/urandom | base64
+  POSTROOM_REFRESH_TOKEN  what the person's consent gave, for the scope
+                          https://mail.google.com/
+They are sealed with POSTROOM_SECRET_KEY. Make one with:
+  head -c 32 /dev/urandom | base64
 
-Adding an account again renews its credentials and ends its hold; what is not given stays as it was.
+Adding an account again renews its credentials and ends its hold; what is not
+given stays as it was.
 
 Examples:
-  postroom account add shop@example.com --kind workspace --alias sales@example.com
+  postroom account add shop@example.com --kind workspace
+  postroom account add shop@example.com --alias sales@example.com \\
+      --keep-credentials
   POSTROOM_REFRESH_TOKEN_FILE=token.txt postroom account add shop@example.com
-  postroom account add shop@example.com --connections 5 --keep-credentials";
+  postroom account show shop@example.com";
 
 /// Accounts.
 #[derive(Subcommand)]

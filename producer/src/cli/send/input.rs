@@ -59,8 +59,10 @@ struct TooLong;
 impl Input {
     /// Opens a file, or standard input for `-`, and finds out what it holds.
     pub(super) fn open(path: &Path, eml: bool) -> Result<Self, Failure> {
-        let unread = |error: io::Error| Failure::Failed(format!("{} cannot be read: {error}", path.display()));
-        let (source, size): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
+        let is_stdin = path.as_os_str() == "-";
+        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+        let unread = |error: io::Error| Failure::Failed(format!("{name} cannot be read: {error}"));
+        let (source, size): (Box<dyn Read>, _) = if is_stdin {
             (Box::new(io::stdin()), None)
         } else {
             let file = File::open(path).map_err(unread)?;
@@ -69,7 +71,7 @@ impl Input {
         };
         let rest = Rest::Items(Vec::new().into_iter());
         let mut input = Self { reader: BufReader::with_capacity(BUFFER, source), size, read: 0, rest };
-        input.find_form(path, eml).map_err(Failure::Failed)?;
+        input.find_form(path, eml).map_err(|why| Failure::Failed(format!("{name}: {why}")))?;
         Ok(input)
     }
 

@@ -20,18 +20,22 @@ use super::{Context, Failure};
 
 const HELP: &str = "\
 Forms, by the file's name, else by how it begins:
-  .eml, or --eml    a ready message; To, Cc and Bcc are its recipients, X-Postroom-… headers its options
-  .jsonl, .ndjson   JSON Lines: one mail a line, read in slices, so that millions do not fill the memory
-  [ …               a JSON array of mails, read whole
-  { …               one mail; JSON Lines if the first line is a whole object
+  .eml, --eml      a ready message; its recipients are those in To, Cc and Bcc,
+                   its options X-Postroom-… headers
+  .jsonl, .ndjson  JSON Lines: one mail a line, read in slices, for millions
+  [                a JSON array of mails, read whole
+  {                one mail; JSON Lines if the first line is a whole object
 
-Fields of a mail: from, to, cc, bcc, reply_to, subject, text, html, headers, attachments, tags, account, priority,
-send_at, ttl, idempotency_key. With an idempotency key, sending a file again hands no mail over twice.
+Fields of a mail: from, to, cc, bcc, reply_to, subject, text, html, headers,
+attachments, tags, account, priority, send_at, ttl, idempotency_key. With an
+idempotency key, sending a file again hands no mail over twice.
 
-Bad mails are told on standard error, all of them, and the good ones are handed over all the same (exit code 1).
+Bad mails are told on standard error, all of them; the good ones are handed
+over all the same (exit code 1).
 
 Examples:
-  echo '{\"from\":\"shop@example.com\",\"to\":\"ann@example.org\",\"subject\":\"Hi\",\"text\":\"Hello\"}' | postroom send -
+  echo '{\"from\": \"shop@example.com\", \"to\": \"ann@example.org\",
+         \"subject\": \"Hi\", \"text\": \"Hello\"}' | postroom send -
   postroom send newsletter.jsonl > ids.txt
   postroom send invoice.eml --account shop@example.com --wait";
 

@@ -181,9 +181,7 @@ end
 
 -- After Redis was away, or every worker was, no session could be renewed: they get one more lease before any is lost.
 local function everybody_was_away(lease)
-  local pulse = tonumber(redis.call('GET', PULSE) or '0')
-  if now - pulse < lease / 6 then return false end
-  redis.call('SET', PULSE, now)
+  local pulse = tonumber(redis.call('SET', PULSE, now, 'GET') or '0')
   if now - pulse < lease / 2 then return false end
   for _, s in ipairs(redis.call('ZRANGE', SESSIONS, 0, 999)) do
     redis.call('ZADD', SESSIONS, 'XX', now + lease, s)

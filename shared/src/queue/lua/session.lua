@@ -53,8 +53,11 @@ elseif what == 'mend' then
   if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
   mend()
 else
-  if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
-  redis.call('ZADD', SESSIONS, now + lease, s)
+  -- The heartbeat of an idle worker, the only thing it ever asks: as few commands as can be.
+  if redis.call('ZADD', SESSIONS, 'XX', 'CH', now + lease, s) == 0 then return { 'gone' } end
+  local lost = not everybody_was_away(lease) and redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 1)[1]
+  local anything = redis.call('EXISTS', DUE, HOLDS, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s) > 0
+  if not lost and not anything then return { 'ok', 0, -1 } end
   if sweep(lease) then wake_any(1) end
 end
 

@@ -8,3 +8,5 @@ mod queue_order;
 mod queue_scale;
 mod sending;
 mod support;
+mod worker_idle;
+mod worker_life;

@@ -1,0 +1,7 @@
+//! Access tokens over a real Redis and a token endpoint that counts what it is asked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod fleet;
+mod refusals;
+mod sealed;
+mod stage;
