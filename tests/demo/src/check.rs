@@ -20,6 +20,8 @@ use crate::trouble;
 
 /// What came out.
 pub(crate) struct Findings {
+    /// Mails that were handed over.
+    pub(crate) handed: usize,
     /// Where the two sides differ, in words; empty if all is well.
     pub(crate) differences: Vec<String>,
     /// Our record.
@@ -99,7 +101,7 @@ pub(crate) async fn compare(stage: &Stage, handed: &[Handed]) -> anyhow::Result<
     let queue = stage.queue().stats().await?;
     let ours = sum_up(&expected, &queue);
     compare_sums(&ours, &theirs, &queue, expected.len() as u64, &mut differences);
-    Ok(Findings { differences, ours, theirs, took })
+    Ok(Findings { handed: handed.len(), differences, ours, theirs, took })
 }
 
 async fn expect<'a>(stage: &Stage, handed: &'a Handed) -> anyhow::Result<Expected<'a>> {

@@ -43,7 +43,7 @@ fn figures(findings: &Findings) {
     let why: Vec<String> = ours.dead.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     say("");
     row("", "our record", "the server", "");
-    row("handed over", ours.sent + dead, "", "");
+    row("handed over", findings.handed, "", "");
     row("sent", ours.sent, theirs.mails, "mails; the server's by Message-ID");
     row("  recipients", ours.delivered_recipients, theirs.stats.distinct, "one mail has 20 of them");
     row("  bytes as frozen", "", theirs.equal, "mails, every copy compared");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
 
 use crate::until;
 
@@ -25,7 +26,7 @@ pub struct RedisServer {
     port: u16,
     folder: TempDir,
     persistence: Persistence,
-    child: Child,
+    child: Mutex<Child>,
     extra: Vec<String>,
 }
 
@@ -47,7 +48,7 @@ impl RedisServer {
         let folder = tempfile::tempdir()?;
         let extra: Vec<String> = extra.iter().map(|argument| (*argument).to_owned()).collect();
         let child = spawn(port, &folder, persistence, &extra)?;
-        let server = Self { port, folder, persistence, child, extra };
+        let server = Self { port, folder, persistence, child: Mutex::new(child), extra };
         server.wait().await?;
         Ok(server)
     }
@@ -62,10 +63,11 @@ impl RedisServer {
     ///
     /// # Errors
     /// If it does not come back.
-    pub async fn restart(&mut self, away: Duration) -> anyhow::Result<()> {
-        self.child.kill().await?;
+    pub async fn restart(&self, away: Duration) -> anyhow::Result<()> {
+        let mut child = self.child.lock().await;
+        child.kill().await?;
         tokio::time::sleep(away).await;
-        self.child = spawn(self.port, &self.folder, self.persistence, &self.extra)?;
+        *child = spawn(self.port, &self.folder, self.persistence, &self.extra)?;
         self.wait().await
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test says what failed by failing")]
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
+mod fleet;
 mod queue_accounts;
 mod queue_leases;
 mod queue_order;
@@ -10,3 +11,4 @@ mod sending;
 mod support;
 mod worker_idle;
 mod worker_life;
+mod worker_memory;

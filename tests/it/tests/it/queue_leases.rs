@@ -198,7 +198,7 @@ async fn a_session_that_leaves_hands_everything_back_at_once() {
 
 #[tokio::test]
 async fn redis_being_away_costs_nobody_the_lease() {
-    let mut redis = postroom_it::RedisServer::start(postroom_it::Persistence::Always).await.unwrap();
+    let redis = postroom_it::RedisServer::start(postroom_it::Persistence::Always).await.unwrap();
     let queue = crate::support::connect(&redis, &[]).await;
     let alice = account(&queue, "alice@example.com").await;
     queue.push(&job(&queue, &alice)).await.unwrap();

@@ -109,7 +109,7 @@ async fn a_killed_workers_mails_come_back_when_its_lease_is_over() {
 
 #[tokio::test]
 async fn redis_going_away_and_coming_back_loses_nothing_and_sends_nothing_twice() {
-    let (mut rig, queue, alice) = setup(Persistence::Always).await;
+    let (rig, queue, alice) = setup(Persistence::Always).await;
     rig.sandbox.set_config(&ConfigChange { latency_ms: Some(20), ..ConfigChange::default() });
     let mut worker = rig.worker(&[]).unwrap();
     push(&queue, &alice, 300).await;
@@ -129,7 +129,7 @@ async fn redis_going_away_and_coming_back_loses_nothing_and_sends_nothing_twice(
 
 #[tokio::test]
 async fn a_worker_waits_for_a_redis_that_is_not_there_yet() {
-    let (mut rig, queue, alice) = setup(Persistence::Always).await;
+    let (rig, queue, alice) = setup(Persistence::Always).await;
     push(&queue, &alice, 1).await;
     let settings = rig.with(&[]);
     let starting = async {

@@ -1,0 +1,116 @@
+//! What a measurement stands on: a fresh Redis, the sandbox, accounts, a client, and a worker process.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use postroom::Client;
+use postroom_it::{Persistence, Process, RedisServer, until};
+use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox};
+use postroom_shared::account::{Account, AccountId, AccountKind};
+use postroom_shared::queue::Queue;
+use postroom_shared::settings::{Source, TokenSettings};
+use postroom_shared::tokens::{Credentials, Sealer, credentials};
+
+use crate::corpus;
+use crate::server::Server;
+
+/// The bound of everything that must happen: against hanging, never a measure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Connections of an account.
+pub(crate) const CONNECTIONS: u32 = 3;
+/// So that no daily limit ever stands in the way.
+const LIMIT: u32 = 1_000_000_000;
+
+/// A Redis with accounts, and the way to it.
+pub(crate) struct Stand {
+    pub(crate) redis: RedisServer,
+    pub(crate) client: Client,
+    environment: Vec<(String, String)>,
+}
+
+impl Stand {
+    /// A fresh Redis with so many accounts, and the environment that leads to it and to the server.
+    pub(crate) async fn build(server: &Server, accounts: usize) -> anyhow::Result<Self> {
+        let redis = RedisServer::start(Persistence::None).await?;
+        let mut environment = server.environment.clone();
+        for (name, value) in [
+            ("POSTROOM_REDIS_URL", redis.url().as_str()),
+            ("POSTROOM_SECRET_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
+            ("POSTROOM_EHLO_NAME", "worker.bench.example"),
+            ("POSTROOM_LOG", "warn"),
+        ] {
+            environment.push((name.to_owned(), value.to_owned()));
+        }
+        let client = Client::connect(&redis.url()).await?;
+        let stand = Self { redis, client, environment };
+        for number in 0..accounts {
+            stand.add_account(&corpus::account(number)).await?;
+        }
+        Ok(stand)
+    }
+
+    /// The queue beneath.
+    pub(crate) fn queue(&self) -> &Queue {
+        self.client.queue()
+    }
+
+    async fn add_account(&self, address: &str) -> anyhow::Result<()> {
+        let id: AccountId = address.parse()?;
+        let mut source = Source::from_pairs(self.environment.iter().cloned());
+        let sealer = Sealer::from_settings(&TokenSettings::read(&mut source))?;
+        let secrets = Credentials {
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: CLIENT_SECRET.to_owned().into(),
+            refresh_token: Sandbox::refresh_token(address).into(),
+        };
+        credentials::save(self.queue().store(), &sealer, &id, &secrets).await?;
+        let account = Account {
+            id,
+            kind: AccountKind::Relay,
+            aliases: Vec::new(),
+            connections: Some(CONNECTIONS),
+            limit: Some(LIMIT),
+            hold: None,
+        };
+        Ok(self.queue().put_account(&account).await?)
+    }
+
+    /// Starts the worker with so many slots and waits until it has a session.
+    pub(crate) async fn worker(&self, slots: u32) -> anyhow::Result<Process> {
+        let mut environment = self.environment.clone();
+        environment.push(("POSTROOM_CONCURRENCY".to_owned(), slots.to_string()));
+        let mut worker = Process::start("postroom-worker", &[], &environment)?;
+        let there = until("the worker to be there", PATIENCE, || async {
+            Ok((self.queue().stats().await?.workers > 0).then_some(()))
+        })
+        .await;
+        if let Ok(status) = worker.wait(Duration::ZERO).await {
+            anyhow::bail!("the worker ended ({status}); it wrote:\n{}", worker.log());
+        }
+        there.with_context(|| worker.log())?;
+        Ok(worker)
+    }
+
+    /// Waits until so many mails are settled as sent, and says if any was not.
+    pub(crate) async fn wait_for_settled(&self, mails: usize) -> anyhow::Result<()> {
+        until("every mail to be settled", PATIENCE, || async {
+            let states = self.queue().stats().await?.states;
+            let count = |state: &str| states.get(state).copied().unwrap_or(0);
+            anyhow::ensure!(count("dead") == 0, "mails died: {states:?}");
+            Ok((count("sent") >= mails as u64).then_some(()))
+        })
+        .await
+    }
+
+    /// A figure of `INFO`.
+    pub(crate) async fn info(&self, section: &str, name: &str) -> anyhow::Result<f64> {
+        let text: String = self.redis.ask(&["INFO", section]).await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(value.with_context(|| format!("Redis tells no {name}"))?.trim().parse()?)
+    }
+
+    /// Processor time of Redis so far, in seconds.
+    pub(crate) async fn redis_cpu(&self) -> anyhow::Result<f64> {
+        Ok(self.info("cpu", "used_cpu_user").await? + self.info("cpu", "used_cpu_sys").await?)
+    }
+}
