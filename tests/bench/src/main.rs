@@ -3,7 +3,9 @@
 
 mod arguments;
 mod clock;
+mod commands;
 mod corpus;
+mod enqueue;
 mod figures;
 mod floor;
 mod http;

@@ -64,7 +64,8 @@ impl Server {
 
     /// An access token of an account.
     pub(crate) async fn token(&self, account: &str) -> anyhow::Result<String> {
-        let client = format!("client_id={}&client_secret={}", postroom_sandbox::CLIENT_ID, postroom_sandbox::CLIENT_SECRET);
+        let client =
+            format!("client_id={}&client_secret={}", postroom_sandbox::CLIENT_ID, postroom_sandbox::CLIENT_SECRET);
         let refresh = format!("{}{account}", postroom_sandbox::REFRESH_PREFIX).replace(':', "%3A").replace('@', "%40");
         let form = format!("grant_type=refresh_token&refresh_token={refresh}&{client}");
         let answer = http::post_form(self.http, "/token", &form).await?;
@@ -89,7 +90,10 @@ impl Server {
             if received >= mails as u64 {
                 return Ok(());
             }
-            anyhow::ensure!(began.elapsed() < PATIENCE, "the server has {received} of {mails} mails after {PATIENCE:?}");
+            anyhow::ensure!(
+                began.elapsed() < PATIENCE,
+                "the server has {received} of {mails} mails after {PATIENCE:?}"
+            );
             // Seldom, for the answer costs the server time; the figures come from its own record.
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

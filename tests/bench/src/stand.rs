@@ -1,5 +1,6 @@
 //! What a measurement stands on: a fresh Redis, the sandbox, accounts, a client, and a worker process.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use postroom_shared::queue::Queue;
 use postroom_shared::settings::{Source, TokenSettings};
 use postroom_shared::tokens::{Credentials, Sealer, credentials};
 
+use crate::commands::Commands;
 use crate::corpus;
 use crate::server::Server;
 
@@ -26,6 +28,8 @@ pub(crate) struct Stand {
     pub(crate) redis: RedisServer,
     pub(crate) client: Client,
     environment: Vec<(String, String)>,
+    /// Commands that the bench itself sent while it waited.
+    polls: AtomicU64,
 }
 
 impl Stand {
@@ -42,7 +46,7 @@ impl Stand {
             environment.push((name.to_owned(), value.to_owned()));
         }
         let client = Client::connect(&redis.url()).await?;
-        let stand = Self { redis, client, environment };
+        let stand = Self { redis, client, environment, polls: AtomicU64::new(0) };
         for number in 0..accounts {
             stand.add_account(&corpus::account(number)).await?;
         }
@@ -81,7 +85,8 @@ impl Stand {
         environment.push(("POSTROOM_CONCURRENCY".to_owned(), slots.to_string()));
         let mut worker = Process::start("postroom-worker", &[], &environment)?;
         let there = until("the worker to be there", PATIENCE, || async {
-            Ok((self.queue().stats().await?.workers > 0).then_some(()))
+            let sessions = self.queue().store().keys(0).sessions();
+            Ok((self.poll(redis::cmd("ZCARD").arg(sessions)).await? > 0).then_some(()))
         })
         .await;
         if let Ok(status) = worker.wait(Duration::ZERO).await {
@@ -91,15 +96,28 @@ impl Stand {
         Ok(worker)
     }
 
-    /// Waits until so many mails are settled as sent, and says if any was not.
+    /// Waits until so many mails are settled as sent; fails if one died.
     pub(crate) async fn wait_for_settled(&self, mails: usize) -> anyhow::Result<()> {
+        let counts = self.queue().store().keys(0).counts();
         until("every mail to be settled", PATIENCE, || async {
-            let states = self.queue().stats().await?.states;
-            let count = |state: &str| states.get(state).copied().unwrap_or(0);
-            anyhow::ensure!(count("dead") == 0, "mails died: {states:?}");
-            Ok((count("sent") >= mails as u64).then_some(()))
+            let dead = self.poll(redis::cmd("HGET").arg(&counts).arg("dead")).await?;
+            anyhow::ensure!(dead == 0, "{dead} mails died: see `postroom dead list`");
+            let sent = self.poll(redis::cmd("HGET").arg(&counts).arg("sent")).await?;
+            Ok((sent >= mails as u64).then_some(()))
         })
         .await
+    }
+
+    /// A question to Redis that is left out of the counts.
+    async fn poll(&self, command: &redis::Cmd) -> anyhow::Result<u64> {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        let answer: Option<u64> = command.query_async(&mut self.queue().store().connection()).await?;
+        Ok(answer.unwrap_or(0))
+    }
+
+    /// Commands that Redis ran so far.
+    pub(crate) async fn commands(&self) -> anyhow::Result<Commands> {
+        Ok(Commands::read(&self.redis.commands().await?, self.polls.load(Ordering::Relaxed)))
     }
 
     /// A figure of `INFO`.

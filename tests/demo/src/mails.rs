@@ -26,9 +26,8 @@ pub(crate) fn plan(now: Millis) -> Vec<Planned> {
 
 /// The kinds, each spread evenly over the whole: by where its k-th of n stands between 0 and 1.
 fn mixed() -> Vec<Kind> {
-    let spread = |(kind, count): (Kind, usize)| {
-        (0..count).map(move |place| ((place * 2 + 1) as f64 / (count * 2) as f64, kind))
-    };
+    let spread =
+        |(kind, count): (Kind, usize)| (0..count).map(move |place| ((place * 2 + 1) as f64 / (count * 2) as f64, kind));
     let mut places: Vec<(f64, Kind)> = COUNTS.into_iter().flat_map(spread).collect();
     places.sort_by(|a, b| a.0.total_cmp(&b.0));
     places.into_iter().map(|(_, kind)| kind).collect()

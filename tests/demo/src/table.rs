@@ -59,8 +59,7 @@ fn tokens_and_connections(findings: &Findings) {
     let note = format!("one an account, and one more when {} lost its token on the way", ACCOUNTS[0]);
     row("tokens fetched", "", stats.tokens_issued, &note);
     row("logins", "", stats.logins_ok, &format!("and {} refused, for the token that had ended", stats.logins_refused));
-    let most: Vec<String> =
-        ACCOUNTS.iter().map(|account| stats.account(account).max_sessions.to_string()).collect();
+    let most: Vec<String> = ACCOUNTS.iter().map(|account| stats.account(account).max_sessions.to_string()).collect();
     row("connections at once", "", most.join(" "), &format!("an account, over both workers; the cap is {CAP}"));
     let shares: Vec<String> = findings.ours.shares.iter().map(u64::to_string).collect();
     row("mails a worker", shares.join(" + "), "", "of five slots each");

@@ -9,6 +9,7 @@ mod queue_order;
 mod queue_scale;
 mod sending;
 mod support;
+mod worker_guards;
 mod worker_idle;
 mod worker_life;
 mod worker_memory;

@@ -1,0 +1,30 @@
+# What one does with Postroom's source. `make demo` and `make test` each work as the first command after a clone.
+
+SHELL := /bin/bash
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# A Redis of the machine's, or one that is fetched.
+WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
+
+.PHONY: demo test bench check test-servers help
+
+help: ## Tells what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: ## 200 mails through two workers and the stand-in for Gmail; KEEP=1 stays up
+	@$(WITH_REDIS); cargo build --workspace --bins && $(TARGET)/debug/postroom-demo $(if $(KEEP),--keep)
+
+test: ## All tests that need Rust and a Redis
+	@$(WITH_REDIS); cargo build --workspace --bins && cargo test --workspace
+
+test-servers: ## Against mail servers that others wrote (needs Node.js and npm)
+	@$(WITH_REDIS); npm install --prefix tests/servers --no-audit --no-fund --no-package-lock --silent \
+	  && cargo build --workspace --bins && cargo test -p postroom-it --features servers --test servers
+
+bench: ## Speed and size, as ratios against a loop without a queue
+	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
+
+check: ## Formatting, lints, docs, licences and advisories
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@tests/tools/deny.sh
