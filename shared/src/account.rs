@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::address::{Address, AddressError};
+use crate::address::{Address, AddressError, mask_addresses};
 use crate::clock::Millis;
 use crate::reason::Reason;
 
@@ -108,8 +108,8 @@ pub struct Account {
     pub hold: Option<Hold>,
 }
 
-/// An account that may not send now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An account that may not send now. Its `Debug` masks addresses.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Why.
     pub reason: Reason,
@@ -119,4 +119,17 @@ pub struct Hold {
     pub since: Millis,
     /// What a person is told: the server's words or the operator's note.
     pub note: String,
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, until, since, note } = self;
+        let note = mask_addresses(note);
+        f.debug_struct("Hold")
+            .field("reason", reason)
+            .field("until", until)
+            .field("since", since)
+            .field("note", &note)
+            .finish()
+    }
 }

@@ -90,8 +90,8 @@ impl Silence {
     }
 }
 
-/// What came back: a reply with a code, or nothing that can be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What came back: a reply with a code, or nothing that can be read. Its `Debug` masks addresses.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
     /// A reply of the SMTP dialogue.
@@ -110,6 +110,22 @@ pub enum Said {
         /// The error in words, for a person.
         detail: String,
     },
+}
+
+impl Said {
+    fn words(&self) -> String {
+        match self {
+            Self::Reply { code, enhanced: Some(enhanced), text } => format!("{code} {enhanced} {text}"),
+            Self::Reply { code, enhanced: None, text } => format!("{code} {text}"),
+            Self::Silence { how, detail } => format!("{} ({detail})", how.as_str()),
+        }
+    }
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&mask_addresses(&self.words()))
+    }
 }
 
 /// What the server said at a stage, or how it fell silent there.
@@ -146,11 +162,7 @@ impl Reply {
     /// The reply in the clear, as an operator sees it: `550 5.1.1 no such user`.
     #[must_use]
     pub fn words(&self) -> String {
-        match &self.said {
-            Said::Reply { code, enhanced: Some(enhanced), text } => format!("{code} {enhanced} {text}"),
-            Said::Reply { code, enhanced: None, text } => format!("{code} {text}"),
-            Said::Silence { how, detail } => format!("{} ({detail})", how.as_str()),
-        }
+        self.said.words()
     }
 }
 

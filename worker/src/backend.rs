@@ -48,11 +48,7 @@ impl Backend for QueueBackend {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        _: &WorkerContext,
-    ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Self::Error>>> {
         let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         let next = claimed.poll_recv(cx);
         if matches!(next, Poll::Ready(None)) {

@@ -34,39 +34,29 @@ pub struct Fetcher {
     pub claimed: mpsc::UnboundedSender<Claimed>,
 }
 
-/// What one shard is known to be about to need.
-#[derive(Clone)]
-struct Shard {
-    look_at: Option<Instant>,
-    /// An answer was lost: the queue must be told the truth before anything else.
-    mend: bool,
-}
-
 impl Fetcher {
     /// Fetches until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        let mut shards = vec![Shard { look_at: None, mend: false }; usize::from(self.queue.store().shards())];
+        let mut looks: Vec<Option<Instant>> = vec![None; usize::from(self.queue.store().shards())];
         let mut pauses: ExponentialBackoff = pauses();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.flight.hinted_at_all() => {}
-                () = sleep_until(self.next_look(&shards)) => {}
+                () = sleep_until(self.next_look(&looks)) => {}
             }
             self.lanes.expire();
-            for (shard, due) in (0..).zip(&mut shards) {
-                if due.look_at.is_some_and(|at| at <= Instant::now()) {
-                    due.look_at = None;
+            for (shard, look) in (0..).zip(&mut looks) {
+                if look.take_if(|at| *at <= Instant::now()).is_some() {
                     self.flight.hint(shard);
                 }
             }
             for shard in self.flight.hinted() {
-                let Some(state) = shards.get_mut(usize::from(shard)) else { continue };
-                match self.fetch(shard, state).await {
+                let Some(look) = looks.get_mut(usize::from(shard)) else { continue };
+                match self.fetch(shard, look).await {
                     Ok(()) => pauses.reset(),
                     Err(error) => {
-                        state.mend = true;
-                        self.flight.hint(shard);
+                        self.flight.want_mending(shard);
                         warn!(%error, "no work could be fetched: trying again");
                         tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
                     }
@@ -75,33 +65,28 @@ impl Fetcher {
         }
     }
 
-    fn next_look(&self, shards: &[Shard]) -> Option<Instant> {
+    fn next_look(&self, looks: &[Option<Instant>]) -> Option<Instant> {
         let idle = self.lanes.next_expiry().map(|pause| Instant::now() + pause);
-        shards.iter().filter_map(|shard| shard.look_at).chain(idle).min()
+        looks.iter().copied().flatten().chain(idle).min()
     }
 
     /// One question to one shard. Its hint is taken first, so that a hint that comes meanwhile is not lost.
-    async fn fetch(&self, shard: u16, state: &mut Shard) -> Result<(), StoreError> {
+    async fn fetch(&self, shard: u16, look: &mut Option<Instant>) -> Result<(), StoreError> {
         let fewer = self.lanes.fewer(shard);
         let free = self.flight.free();
-        if free == 0 && fewer.is_empty() && !state.mend {
+        if free == 0 && fewer.is_empty() && !self.flight.wants_mending(shard) {
             // The hint stays; a settlement frees a slot and looks again.
             return Ok(());
         }
         let _ = self.flight.take_hint(shard);
         // Without a session there is nothing to ask for; the keeper hints when there is one.
         let Some(session) = self.sessions.open(shard) else { return Ok(()) };
-        if state.mend {
+        if self.flight.wants_mending(shard) {
             self.mend(shard, &session).await?;
-            state.mend = false;
+            self.flight.mended(shard);
         }
-        let claim = Claim {
-            session: &session,
-            free,
-            depth: self.pace.depth(),
-            lease: self.sessions.lease(),
-            releases: &fewer,
-        };
+        let claim =
+            Claim { session: &session, free, depth: self.pace.depth(), lease: self.sessions.lease(), releases: &fewer };
         let answer = self.queue.claim(shard, &claim).await?;
         if answer.gone {
             self.lanes.lost(shard);
@@ -109,11 +94,12 @@ impl Fetcher {
             return Ok(());
         }
         self.lanes.told(&fewer);
-        self.take(shard, state, free, answer);
+        *look = answer.next_in.map(|pause| Instant::now() + pause.max(Duration::from_millis(1)));
+        self.take(shard, free, answer);
         Ok(())
     }
 
-    fn take(&self, shard: u16, state: &mut Shard, free: usize, answer: ClaimAnswer) {
+    fn take(&self, shard: u16, free: usize, answer: ClaimAnswer) {
         for (account, permits) in &answer.grants {
             self.lanes.granted(account, *permits);
         }
@@ -129,7 +115,6 @@ impl Fetcher {
         for account in &answer.give_up {
             self.lanes.give_up(account);
         }
-        state.look_at = answer.next_in.map(|pause| Instant::now() + pause.max(Duration::from_millis(1)));
     }
 
     async fn mend(&self, shard: u16, session: &SessionId) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! A slot is taken when a job is claimed and freed when its settlement is stored, never earlier.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use postroom_shared::account::AccountId;
@@ -26,13 +26,19 @@ pub struct Flight {
 struct State {
     jobs: HashMap<Lease, AccountId>,
     shards: Vec<bool>,
+    /// Shards in which the queue must be told the truth before anything else is asked.
+    mend: BTreeSet<u16>,
 }
 
 impl Flight {
     /// A worker with so many slots.
     #[must_use]
     pub fn new(slots: usize, store: Store) -> Self {
-        let state = State { jobs: HashMap::with_capacity(slots), shards: vec![true; usize::from(store.shards())] };
+        let state = State {
+            jobs: HashMap::with_capacity(slots),
+            shards: vec![true; usize::from(store.shards())],
+            mend: BTreeSet::new(),
+        };
         Self { slots, store, state: Mutex::new(state), hint: Notify::new(), landed: Notify::new() }
     }
 
@@ -116,6 +122,23 @@ impl Flight {
     pub fn hinted(&self) -> Vec<u16> {
         let state = self.state();
         state.shards.iter().zip(0..).filter(|(flag, _)| **flag).map(|(_, shard)| shard).collect()
+    }
+
+    /// An answer of the queue was lost in a shard: it must be told the truth before anything else is asked.
+    pub fn want_mending(&self, shard: u16) {
+        self.state().mend.insert(shard);
+        self.hint(shard);
+    }
+
+    /// Whether a shard wants mending.
+    #[must_use]
+    pub fn wants_mending(&self, shard: u16) -> bool {
+        self.state().mend.contains(&shard)
+    }
+
+    /// A shard was told the truth.
+    pub fn mended(&self, shard: u16) {
+        self.state().mend.remove(&shard);
     }
 
     /// Waits for any hint.

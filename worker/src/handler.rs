@@ -18,6 +18,11 @@ use crate::verdict::{Verdict, verdict};
 
 /// How often one attempt begins anew because a kept connection was at its end.
 const RECONNECTS: u32 = 2;
+/// How many other tokens are tried after a refused login: the one somebody else fetched, and the one that was forced.
+const OTHER_TOKENS: u32 = 2;
+
+/// A hint of the token service is believed up to here.
+const LONGEST_HINT: Duration = Duration::from_secs(600);
 
 /// What an attempt needs.
 pub struct Handler {
@@ -34,7 +39,7 @@ pub struct Handler {
 }
 
 /// What an attempt came to.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Attempted {
     /// For each recipient that was open, by place in the envelope.
     pub findings: Vec<(usize, Verdict)>,
@@ -55,9 +60,8 @@ impl Attempted {
         Self { back: Some(reason), ..Self::default() }
     }
 
-    fn all(open: &[usize], reply: Reply) -> Self {
-        let meaning = verdict(&reply);
-        Self { findings: open.iter().map(|place| (*place, meaning)).collect(), reply: Some(reply), ..Self::default() }
+    fn all(open: &[usize], meaning: Verdict, reply: Option<Reply>) -> Self {
+        Self { findings: open.iter().map(|place| (*place, meaning)).collect(), reply, ..Self::default() }
     }
 
     fn wants_reconnect(&self) -> bool {
@@ -69,6 +73,7 @@ impl Attempted {
 /// A connection that could not be had.
 enum NoConnection {
     Reply(Reply),
+    Later(Reply, Duration),
     Hold(Reason, String),
 }
 
@@ -104,20 +109,11 @@ impl Handler {
             Some(connection) => connection,
             None => match self.connect(claimed).await {
                 Ok(connection) => connection,
-                Err(NoConnection::Reply(reply)) => return Attempted::all(open, reply),
-                Err(NoConnection::Hold(reason, note)) => {
-                    self.lanes.refused(&claimed.account);
-                    return Attempted {
-                        findings: open.iter().map(|place| (*place, Verdict::AuthRefused)).collect(),
-                        hold: Some((reason, note)),
-                        ..Attempted::default()
-                    };
-                }
+                Err(none) => return self.without_connection(none, claimed, open),
             },
         };
         let recipients: Vec<_> = open.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect();
-        let outgoing =
-            Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
+        let outgoing = Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
         let began = Instant::now();
         let outcome = connection.send(&outgoing).await;
         self.pace.took(began.elapsed());
@@ -126,24 +122,42 @@ impl Handler {
         attempted
     }
 
-    /// A new connection; a refused login is tried once more with another token.
+    fn without_connection(&self, none: NoConnection, claimed: &Claimed, open: &[usize]) -> Attempted {
+        match none {
+            NoConnection::Reply(reply) => Attempted::all(open, verdict(&reply), Some(reply)),
+            NoConnection::Later(reply, floor) => {
+                let later = Verdict::Transient { reason: Reason::TokenUnavailable, floor };
+                Attempted::all(open, later, Some(reply))
+            }
+            NoConnection::Hold(reason, note) => {
+                self.lanes.refused(&claimed.account);
+                Attempted { hold: Some((reason, note)), ..Attempted::all(open, Verdict::AuthRefused, None) }
+            }
+        }
+    }
+
+    /// A new connection; a refused login is tried again with another token, as long as there is one.
     async fn connect(&self, claimed: &Claimed) -> Result<Connection, NoConnection> {
         let account = &claimed.account;
-        let token = self.tokens.access(account).await.map_err(no_token)?;
-        let refusal = match Connection::open(&self.dialer, account, &token).await {
-            Ok(connection) => return Ok(connection),
-            Err(reply) if verdict(&reply) == Verdict::AuthRefused => reply,
-            Err(reply) => return Err(NoConnection::Reply(reply)),
-        };
-        let refused = |reply: &Reply| NoConnection::Hold(Reason::Consent, login_refused(reply));
-        match self.tokens.after_refusal(account, &token).await.map_err(no_token)? {
-            AfterRefusal::FreshRefused => Err(refused(&refusal)),
-            AfterRefusal::Try(token) => match Connection::open(&self.dialer, account, &token).await {
-                Ok(connection) => Ok(connection),
-                Err(reply) if verdict(&reply) == Verdict::AuthRefused => Err(refused(&reply)),
-                Err(reply) => Err(NoConnection::Reply(reply)),
-            },
+        let mut token = self.tokens.access(account).await.map_err(no_token)?;
+        for _ in 0..=OTHER_TOKENS {
+            let refusal = match Connection::open(&self.dialer, account, &token).await {
+                Ok(connection) => return Ok(connection),
+                Err(reply) if verdict(&reply) == Verdict::AuthRefused => reply,
+                Err(reply) => return Err(NoConnection::Reply(reply)),
+            };
+            match self.tokens.after_refusal(account, &token).await.map_err(no_token)? {
+                AfterRefusal::Try(other) => token = other,
+                AfterRefusal::FreshRefused => {
+                    return Err(NoConnection::Hold(Reason::Consent, login_refused(&refusal)));
+                }
+            }
         }
+        Err(NoConnection::Reply(Reply::silence(
+            Stage::Auth,
+            Silence::Closed,
+            "every token was refused; others refresh it",
+        )))
     }
 }
 
@@ -161,7 +175,10 @@ fn no_token(error: TokenError) -> NoConnection {
         TokenError::Consent { .. } | TokenError::NoCredentials => NoConnection::Hold(Reason::Consent, note),
         TokenError::Client { .. } => NoConnection::Hold(Reason::Client, note),
         TokenError::Sealed(_) => NoConnection::Hold(Reason::Config, note),
-        TokenError::Passing { .. } => NoConnection::Reply(Reply::silence(Stage::Token, Silence::Unreachable, note)),
+        TokenError::Passing { retry_after, .. } => {
+            let silence = Reply::silence(Stage::Token, Silence::Unreachable, note);
+            NoConnection::Later(silence, retry_after.unwrap_or_default().min(LONGEST_HINT))
+        }
     }
 }
 

@@ -29,6 +29,8 @@ struct Session {
     id: SessionId,
     /// When the last sign of life that Redis answered was sent; `None`: the session is not open.
     renewed: Option<Instant>,
+    /// The queue believed at the last heartbeat that more jobs are here than there are.
+    unheard: bool,
 }
 
 impl Sessions {
@@ -36,7 +38,7 @@ impl Sessions {
     #[must_use]
     pub fn new(name: String, lease: Duration, shards: u16) -> Self {
         let id = SessionId::random();
-        let shards = (0..shards).map(|_| Session { id: id.clone(), renewed: None }).collect();
+        let shards = (0..shards).map(|_| Session { id: id.clone(), renewed: None, unheard: false }).collect();
         Self { lease, name, shards: Mutex::new(shards), wanted: Notify::new() }
     }
 
@@ -86,6 +88,11 @@ impl Sessions {
         });
     }
 
+    /// Once may be a claim or a settlement on its way; twice in a row is an answer that was lost.
+    fn unheard_twice(&self, shard: u16, unheard: bool) -> bool {
+        self.with(shard, |session| std::mem::replace(&mut session.unheard, unheard) && unheard).unwrap_or(false)
+    }
+
     fn shards(&self) -> u16 {
         u16::try_from(self.shards.lock().unwrap_or_else(PoisonError::into_inner).len()).unwrap_or(u16::MAX)
     }
@@ -115,7 +122,13 @@ pub fn pauses() -> ExponentialBackoff {
 }
 
 /// Opens every session and renews it at a third of the lease, until told to stop.
-pub async fn beat(queue: Queue, sessions: Arc<Sessions>, flight: Arc<Flight>, lanes: Arc<Lanes>, stop: CancellationToken) {
+pub async fn beat(
+    queue: Queue,
+    sessions: Arc<Sessions>,
+    flight: Arc<Flight>,
+    lanes: Arc<Lanes>,
+    stop: CancellationToken,
+) {
     let mut trouble = false;
     loop {
         let mut pause = sessions.lease / 3;
@@ -152,15 +165,19 @@ async fn beat_once(
     lanes: &Lanes,
     shard: u16,
 ) -> Result<(), StoreError> {
-    let (id, sent) = (sessions.id(shard), Instant::now());
+    let (id, sent, in_hand) = (sessions.id(shard), Instant::now(), flight.ids(shard).len());
     let beat = if sessions.open(shard).is_some() {
         queue.beat(shard, &id, sessions.lease).await?
     } else {
         queue.open_session(shard, &id, &sessions.name, sessions.lease).await?
     };
     match beat {
-        Beat::Alive { work, .. } => {
+        Beat::Alive { work, held, .. } => {
             let opened = sessions.open(shard).is_none();
+            if sessions.unheard_twice(shard, held > in_hand) {
+                warn!(held, in_hand, "jobs were handed out unheard: they go back to their place");
+                flight.want_mending(shard);
+            }
             sessions.renewed(shard, &id, sent);
             if work || opened {
                 flight.hint(shard);
@@ -201,7 +218,12 @@ pub async fn listen(
     }
 }
 
-async fn listen_once(queue: &Queue, sessions: &Sessions, flight: &Flight, lanes: &Arc<Lanes>) -> Result<(), StoreError> {
+async fn listen_once(
+    queue: &Queue,
+    sessions: &Sessions,
+    flight: &Flight,
+    lanes: &Arc<Lanes>,
+) -> Result<(), StoreError> {
     let mut subscription = queue.listen(&sessions.id(0)).await?;
     // What was pushed while nobody listened.
     flight.hint_all();

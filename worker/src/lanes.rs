@@ -42,13 +42,19 @@ impl Lane {
     }
 
     /// Takes permits that no job needs, at most so many, with an idle connection each where there is one.
-    fn take_unused(&mut self, most: usize, mut may_go: impl FnMut(&Connection, Instant) -> bool) -> Vec<Option<Connection>> {
+    fn take_unused(
+        &mut self,
+        most: usize,
+        mut may_go: impl FnMut(&Connection, Instant) -> bool,
+    ) -> Vec<Option<Connection>> {
         let spare = (self.permits as usize).saturating_sub(self.load).min(self.unused.available_permits());
         let mut taken = Vec::new();
         while taken.len() < most.min(spare) {
             let warm = spare - taken.len() <= self.idle.len();
             let connection = if warm {
-                let Some(at) = self.idle.iter().position(|(connection, since)| may_go(connection, *since)) else { break };
+                let Some(at) = self.idle.iter().position(|(connection, since)| may_go(connection, *since)) else {
+                    break;
+                };
                 Some(self.idle.swap_remove(at).0)
             } else {
                 None

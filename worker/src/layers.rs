@@ -13,9 +13,7 @@ use apalis_core::task::Task;
 use postroom_shared::account::{AccountId, Hold};
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{
-    Attempt, Claimed, Event, Job, Outcome, Queue, Recipients, SessionId, Settlement, What,
-};
+use postroom_shared::queue::{Attempt, Claimed, Event, Job, Outcome, Queue, Recipients, SessionId, Settlement, What};
 use postroom_shared::reason::Reason;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

@@ -70,9 +70,16 @@ mod tests {
     fn pauses_double_up_to_the_cap_and_spread_over_the_whole_interval() {
         let policy = RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_secs(60) };
         let none = Duration::ZERO;
-        for (attempt, jitter, seconds) in
-            [(1, 1.0, 10), (2, 1.0, 20), (3, 1.0, 40), (4, 1.0, 60), (400, 1.0, 60), (3, 0.5, 20), (3, 0.0, 0), (0, 1.0, 10)]
-        {
+        for (attempt, jitter, seconds) in [
+            (1, 1.0, 10),
+            (2, 1.0, 20),
+            (3, 1.0, 40),
+            (4, 1.0, 60),
+            (400, 1.0, 60),
+            (3, 0.5, 20),
+            (3, 0.0, 0),
+            (0, 1.0, 10),
+        ] {
             assert_eq!(policy.pause(attempt, jitter, none), Duration::from_secs(seconds), "{attempt} {jitter}");
         }
     }

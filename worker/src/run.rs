@@ -64,7 +64,8 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
     let sealer = Arc::new(Sealer::from_settings(&settings.tokens)?);
     let dialer = Dialer::new(settings.smtp.clone()).map_err(anyhow::Error::msg)?;
     let Some(queue) = connect(&settings, &orders.stop).await? else { return Ok(()) };
-    let tokens = Tokens::new(queue.store().clone(), sealer, &settings.tokens, &settings.tls).map_err(anyhow::Error::msg)?;
+    let tokens =
+        Tokens::new(queue.store().clone(), sealer, &settings.tokens, &settings.tls).map_err(anyhow::Error::msg)?;
     let flight = Arc::new(Flight::new(settings.concurrency, queue.store().clone()));
     let parts = Parts {
         lanes: Lanes::new(Arc::clone(&flight)),
@@ -108,10 +109,7 @@ async fn work(settings: &Settings, parts: &Parts, handler: Handler, orders: Orde
     let Parts { queue, flight, lanes, sessions, pace } = parts;
     let ended = CancellationToken::new();
     let settling = tokio::spawn(settler::run(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming));
-    let keeping = [
-        spawn(keeper::beat, parts, &ended),
-        spawn(keeper::listen, parts, &ended),
-    ];
+    let keeping = [spawn(keeper::beat, parts, &ended), spawn(keeper::listen, parts, &ended)];
     let fetcher = Fetcher {
         queue: queue.clone(),
         sessions: Arc::clone(sessions),
@@ -126,7 +124,10 @@ async fn work(settings: &Settings, parts: &Parts, handler: Handler, orders: Orde
     attend(settings, backend, handler, queue.clone(), settlements, orders.hurry).await;
     let _ = fetching.await;
     if tokio::time::timeout(LAST_SETTLEMENTS, settling).await.is_err() {
-        warn!(mails = flight.in_hand(), "Redis did not take the last settlements: these mails come back with the lease");
+        warn!(
+            mails = flight.in_hand(),
+            "Redis did not take the last settlements: these mails come back with the lease"
+        );
     }
     lanes.close_all();
     sessions.leave(queue).await;
@@ -173,12 +174,14 @@ async fn attend(
     let settle = SettleLayer { settlements, queue, policy: settings.retry, hurry };
     let (name, limit, handler) = (settings.name.clone(), settings.attempt_limit, Arc::new(handler));
     let exhausted = backend.exhausted();
+    let span = |_: &Task<Claimed>| tracing::debug_span!("handle");
+    let trace = TraceLayer::new().make_span_with(span).on_response(());
     let worker = move |_restarts: usize| {
         WorkerBuilder::new(name.clone())
             .backend(backend.clone())
             .parallelize(tokio::spawn)
             .layer(settle.clone())
-            .layer(TraceLayer::new().make_span_with(|_: &Task<Claimed>| tracing::debug_span!("handle")))
+            .layer(trace.clone())
             .layer(CatchPanicLayer::with_panic_handler(|_: &Box<dyn Any + Send>| Panicked))
             .layer(TimeoutLayer::new(limit))
             .data(Arc::clone(&handler))

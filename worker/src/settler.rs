@@ -18,7 +18,12 @@ use crate::lanes::Lanes;
 const BATCH: usize = 100;
 
 /// Stores what comes until the sending end is dropped.
-pub async fn run(queue: Queue, flight: Arc<Flight>, lanes: Arc<Lanes>, mut coming: mpsc::UnboundedReceiver<Settlement>) {
+pub async fn run(
+    queue: Queue,
+    flight: Arc<Flight>,
+    lanes: Arc<Lanes>,
+    mut coming: mpsc::UnboundedReceiver<Settlement>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while coming.recv_many(&mut batch, BATCH).await > 0 {
         batch.sort_by_key(|settlement: &Settlement| settlement.id.shard());

@@ -52,13 +52,7 @@ fn silent(stage: Stage, how: Silence) -> Verdict {
         (Stage::Mail, Silence::Closed) => Verdict::Reconnect,
         (Stage::Token, _) => transient(Reason::TokenUnavailable),
         (
-            Stage::Connect
-            | Stage::Greeting
-            | Stage::Ehlo
-            | Stage::Auth
-            | Stage::Mail
-            | Stage::Rcpt
-            | Stage::Data,
+            Stage::Connect | Stage::Greeting | Stage::Ehlo | Stage::Auth | Stage::Mail | Stage::Rcpt | Stage::Data,
             Silence::Timeout | Silence::Closed | Silence::Unreachable | Silence::Tls | Silence::Garbage,
         ) => transient(Reason::Connection),
     }

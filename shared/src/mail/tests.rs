@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Tests of parsing a mail from JSON.
 
 use serde_json::json;
 

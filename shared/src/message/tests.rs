@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Tests of freezing a message.
 
 use serde_json::{Value, json};
 

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use super::Queue;
 use super::session::wrong;
 use crate::account::{Account, AccountId, Hold};
-use crate::store::keys::ACCOUNTS;
 use crate::store::StoreError;
+use crate::store::keys::ACCOUNTS;
+
+/// Accounts read in one go.
+const SLICE: usize = 500;
 
 /// Why an account could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +30,7 @@ impl Queue {
     pub async fn put_account(&self, account: &Account) -> Result<(), AccountError> {
         let aliases = serde_json::to_string(&account.aliases).map_err(wrong)?;
         let number = |value: Option<u32>| value.map(|value| value.to_string()).unwrap_or_default();
-        let details =
-            [account.kind.as_str().to_owned(), aliases, number(account.connections), number(account.limit)];
+        let details = [account.kind.as_str().to_owned(), aliases, number(account.connections), number(account.limit)];
         self.change_account("put", &account.id, &details).await?;
         let mut connection = self.store.connection();
         let added = redis::cmd("SADD").arg(ACCOUNTS).arg(account.id.reveal()).query_async::<()>(&mut connection).await;
@@ -40,10 +42,7 @@ impl Queue {
     /// # Errors
     /// If Redis did not answer, or holds what cannot be read.
     pub async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
-        let key = self.store.keys_of(id).account(id);
-        let fields: HashMap<String, String> =
-            redis::cmd("HGETALL").arg(key).query_async(&mut self.store.connection()).await?;
-        if fields.contains_key("kind") { read_account(id.clone(), &fields).map(Some) } else { Ok(None) }
+        Ok(self.read_accounts(std::slice::from_ref(id)).await?.pop())
     }
 
     /// All accounts, by address.
@@ -54,12 +53,22 @@ impl Queue {
         let mut ids: Vec<String> =
             redis::cmd("SMEMBERS").arg(ACCOUNTS).query_async(&mut self.store.connection()).await?;
         ids.sort();
+        let ids: Vec<AccountId> = ids.iter().map(|id| id.parse().map_err(wrong)).collect::<Result<_, _>>()?;
         let mut accounts = Vec::with_capacity(ids.len());
-        for id in ids {
-            let id: AccountId = id.parse().map_err(wrong)?;
-            accounts.extend(self.account(&id).await?);
+        for slice in ids.chunks(SLICE) {
+            accounts.append(&mut self.read_accounts(slice).await?);
         }
         Ok(accounts)
+    }
+
+    async fn read_accounts(&self, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+        let mut pipe = redis::pipe();
+        for id in ids {
+            pipe.cmd("HGETALL").arg(self.store.keys_of(id).account(id));
+        }
+        let rows: Vec<HashMap<String, String>> = pipe.query_async(&mut self.store.connection()).await?;
+        let known = ids.iter().zip(rows).filter(|(_, fields)| fields.contains_key("kind"));
+        known.map(|(id, fields)| read_account(id.clone(), &fields)).collect()
     }
 
     /// Keeps an account from sending. Its mails keep their place and lose nothing.

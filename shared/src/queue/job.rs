@@ -4,6 +4,7 @@
 //! two versions of Postroom can live side by side; a change that cannot have one gets a new version byte.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,8 @@ thread_local! {
     static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// A mail as it travels. `bytes` is empty in the record that is kept after the mail is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A mail as it travels. `bytes` is empty in the record that is kept after the mail is done. Its `Debug` shows no content.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// `MAIL FROM`.
     pub from: Address,
@@ -42,6 +43,12 @@ pub struct Job {
     /// The message: RFC 5322, CRLF, no Bcc.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({}, {} recipients, {} bytes)", self.from, self.recipients.len(), self.bytes.len())
+    }
 }
 
 /// A record that cannot be read. It says nothing of the contents.
@@ -72,7 +79,7 @@ impl Job {
     /// # Errors
     /// If it could not be compressed, which has not been seen.
     pub fn encode(&self) -> Result<Vec<u8>, JobError> {
-        let unwritable = |error: &dyn std::fmt::Display| JobError::Unwritable(error.to_string());
+        let unwritable = |error: &dyn fmt::Display| JobError::Unwritable(error.to_string());
         let plain = rmp_serde::to_vec_named(self).map_err(|error| unwritable(&error))?;
         let packed = PACKER.with_borrow_mut(|packer| {
             if packer.is_none() {

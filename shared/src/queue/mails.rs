@@ -92,9 +92,10 @@ impl FromStr for MailState {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
-            format!("{word:?} is no state: use one of {}", Self::ALL.map(Self::as_str).join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| format!("{word:?} is no state: use one of {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 
@@ -111,7 +112,7 @@ pub struct RecipientFate {
 }
 
 /// All that is known of one mail. Serialises in the clear: for the app and the operator, never for a log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct MailStatus {
     /// Which mail.
     pub id: MailId,
@@ -261,8 +262,7 @@ impl Queue {
             pipe.cmd("HGETALL").arg(keys.mail(*id));
         }
         let rows: Vec<Fields> = pipe.query_async(&mut self.store.connection()).await?;
-        let chosen: Vec<_> =
-            ids.iter().zip(rows).filter(|(_, fields)| !fields.is_empty() && fits(fields)).collect();
+        let chosen: Vec<_> = ids.iter().zip(rows).filter(|(_, fields)| !fields.is_empty() && fits(fields)).collect();
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
@@ -352,7 +352,8 @@ fn fates(job: &Job, state: MailState, recipients: Option<&Recipients>, log: &[Ev
     let fate = |place: usize| {
         let is_open = recipients.is_none_or(|recipients| recipients.open.contains(&place));
         let is_failed = recipients.is_some_and(|recipients| recipients.failed.contains(&place));
-        let refused = |attempt: &Attempt| attempt.refused.iter().find(|(at, _)| *at == place).map(|(_, reply)| reply.clone());
+        let refused =
+            |attempt: &Attempt| attempt.refused.iter().find(|(at, _)| *at == place).map(|(_, reply)| reply.clone());
         let reply = attempts().rev().find_map(refused);
         match state {
             MailState::Sent => ("delivered", None),

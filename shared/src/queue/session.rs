@@ -58,6 +58,8 @@ pub enum Beat {
         work: bool,
         /// When there may be some; `None`: not before somebody pushes.
         next_in: Option<Duration>,
+        /// Jobs that the queue believes to be with it.
+        held: usize,
     },
     /// The session ran out; its jobs and permits were taken back.
     Gone,
@@ -76,7 +78,8 @@ impl Wake {
     /// Reads a payload; `None` if it is no wake.
     #[must_use]
     pub fn parse(payload: &str) -> Option<Self> {
-        let (shard, account) = payload.split_once(' ').map_or((payload, None), |(shard, account)| (shard, Some(account)));
+        let (shard, account) =
+            payload.split_once(' ').map_or((payload, None), |(shard, account)| (shard, Some(account)));
         Some(Self { shard: shard.parse().ok()?, give_up: account.and_then(|account| account.parse().ok()) })
     }
 }
@@ -172,7 +175,8 @@ fn read_beat(row: redis::Value) -> Result<Beat, StoreError> {
     }
     let work: u8 = redis::from_redis_value(next()).map_err(wrong)?;
     let next_in: i64 = redis::from_redis_value(next()).map_err(wrong)?;
-    Ok(Beat::Alive { work: work == 1, next_in: read_next_in(next_in) })
+    let held: Option<usize> = redis::from_redis_value(next()).map_err(wrong)?;
+    Ok(Beat::Alive { work: work == 1, next_in: read_next_in(next_in), held: held.unwrap_or(0) })
 }
 
 pub(super) fn read_next_in(millis: i64) -> Option<Duration> {

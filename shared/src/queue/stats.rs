@@ -66,7 +66,11 @@ impl Queue {
         Ok(stats)
     }
 
-    async fn lane_stats(&self, account: Account) -> Result<LaneStats, StoreError> {
+    /// One account's lane.
+    ///
+    /// # Errors
+    /// If Redis did not answer.
+    pub async fn lane_stats(&self, account: Account) -> Result<LaneStats, StoreError> {
         let keys = self.store.keys_of(&account.id);
         let mut pipe = redis::pipe();
         for priority in Priority::ALL {

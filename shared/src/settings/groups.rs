@@ -4,8 +4,8 @@ use std::fs;
 use std::str::FromStr;
 use std::time::Duration;
 
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use secrecy::SecretString;
 use url::Url;
 

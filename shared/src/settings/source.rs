@@ -63,9 +63,9 @@ impl Source {
                         toml::Value::Integer(number) => drop(self.file.insert(name, number.to_string())),
                         toml::Value::Float(number) => drop(self.file.insert(name, number.to_string())),
                         toml::Value::Boolean(flag) => drop(self.file.insert(name, flag.to_string())),
-                        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => self
-                            .faults
-                            .push(format!("{path}: {name} must be a text or a number, as it would be in the environment")),
+                        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => self.faults.push(
+                            format!("{path}: {name} must be a text or a number, as it would be in the environment"),
+                        ),
                     }
                 }
             }
@@ -190,7 +190,9 @@ mod tests {
 
     #[test]
     fn spans_have_units() {
-        for (text, millis) in [("30", 30_000), ("250ms", 250), ("15m", 900_000), ("24h", 86_400_000), ("7d", 604_800_000)] {
+        for (text, millis) in
+            [("30", 30_000), ("250ms", 250), ("15m", 900_000), ("24h", 86_400_000), ("7d", 604_800_000)]
+        {
             assert_eq!(parse_span(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "h", "-1", "1.5h", "3 fortnights", "99999999999999999999"] {

@@ -11,7 +11,10 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The person's consent is gone: hold the account until they log in again.
-    #[error("consent is needed again ({error}{}): log in with `postroom account login`", told(description))]
+    #[error(
+        "consent is needed again ({error}{}): give a new refresh token with `postroom account add`",
+        told(description)
+    )]
     Consent {
         /// The endpoint's word, such as `invalid_grant`.
         error: String,

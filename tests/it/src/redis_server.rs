@@ -107,11 +107,9 @@ impl RedisServer {
     }
 
     async fn wait(&self) -> anyhow::Result<()> {
-        until("Redis to answer", Duration::from_secs(60), || async {
-            Ok(self.ask::<String>(&["PING"]).await.ok())
-        })
-        .await
-        .map(drop)
+        until("Redis to answer", Duration::from_secs(60), || async { Ok(self.ask::<String>(&["PING"]).await.ok()) })
+            .await
+            .map(drop)
     }
 }
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Tests of parsing a mail from an `.eml` file.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 -- A worker's session. ARGV: what (open|beat|leave|mend), session, lease (ms); for open also name and connections an
 -- account; for mend the truth after an answer was lost: count of jobs it knows of, their ids, then pairs of account and
--- permits it holds. Answers {'gone'}, {'more'} (leave again) or {'ok', work (0|1), next_in (ms, -1)}.
+-- permits it holds. Answers {'gone'}, {'more'} (leave again) or {'ok', work (0|1), next_in (ms, -1), jobs it holds}.
 
 local what, s, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 even_if_full()
@@ -56,20 +56,21 @@ else
   -- The heartbeat of an idle worker, the only thing it ever asks: as few commands as can be.
   if redis.call('ZADD', SESSIONS, 'XX', 'CH', now + lease, s) == 0 then return { 'gone' } end
   local lost = not everybody_was_away(lease) and redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 1)[1]
-  local anything = redis.call('EXISTS', DUE, HOLDS, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s) > 0
-  if not lost and not anything then return { 'ok', 0, -1 } end
+  local anything = redis.call('EXISTS', DUE, HOLDS, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s, JOBS .. s) > 0
+  if not lost and not anything then return { 'ok', 0, -1, 0 } end
   if sweep(lease) then wake_any(1) end
 end
 
 write_counts()
-if not rings_empty() then return { 'ok', 1, next_in() } end
+local held = redis.call('SCARD', JOBS .. s)
+if not rings_empty() then return { 'ok', 1, next_in(), held } end
 local lanes = redis.call('HGETALL', LANES .. s)
 for i = 1, math.min(#lanes, 400), 2 do
   local permits, load = string.match(lanes[i + 1], '^(%d+):(%d+)$')
   if tonumber(load) < tonumber(permits) and not account(lanes[i]).held then
     for _, p in ipairs(PRIORITIES) do
-      if redis.call('LLEN', LANE .. lanes[i] .. ':' .. p) > 0 then return { 'ok', 1, next_in() } end
+      if redis.call('LLEN', LANE .. lanes[i] .. ':' .. p) > 0 then return { 'ok', 1, next_in(), held } end
     end
   end
 end
-return { 'ok', 0, next_in() }
+return { 'ok', 0, next_in(), held }

@@ -79,7 +79,11 @@ async fn short_tokens_are_refreshed_once_a_lifetime_for_the_whole_fleet() {
 }
 
 /// Kills a worker every second and starts another in its place, until told to stop.
-async fn kill_every_second(rig: &Rig, settings: &[(&str, &str)], stop: &std::sync::atomic::AtomicBool) -> (u32, Vec<Process>) {
+async fn kill_every_second(
+    rig: &Rig,
+    settings: &[(&str, &str)],
+    stop: &std::sync::atomic::AtomicBool,
+) -> (u32, Vec<Process>) {
     let mut workers: Vec<_> = (0..4).map(|_| rig.worker(settings).unwrap()).collect();
     let mut kills = 0;
     while !stop.load(std::sync::atomic::Ordering::Relaxed) {

@@ -1,5 +1,11 @@
 //! End-to-end tests: one module a behaviour, each with servers of its own on free loopback ports.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test says what failed by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what failed by failing"
+)]
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
 mod fleet;
@@ -7,8 +13,10 @@ mod queue_accounts;
 mod queue_leases;
 mod queue_order;
 mod queue_scale;
+mod secrets;
 mod sending;
 mod support;
+mod tidy;
 mod worker_guards;
 mod worker_idle;
 mod worker_life;

@@ -144,7 +144,8 @@ async fn listings_show_the_newest_first_and_filter() {
     }
     queue.cancel(ids[0]).await.unwrap();
     let queue = &queue;
-    let list = |filter| async move { queue.list(&filter).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>() };
+    let list =
+        |filter| async move { queue.list(&filter).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>() };
     let all = ListFilter { limit: 10, ..ListFilter::default() };
     assert_eq!(list(all.clone()).await, [ids[2], ids[1], ids[0]]);
     assert_eq!(list(ListFilter { limit: 1, ..all.clone() }).await, [ids[2]]);

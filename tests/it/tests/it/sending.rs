@@ -52,11 +52,9 @@ impl Setup {
 }
 
 fn attempts(status: &MailStatus) -> Vec<(Reason, String)> {
-    let attempt = |what: &What| match what {
-        What::Attempt(attempt) => Some((attempt.reason, attempt.next.clone())),
-        _ => None,
-    };
-    status.timeline.iter().filter_map(|event| attempt(&event.what)).collect()
+    let attempt = |what: &What| if let What::Attempt(attempt) = what { Some(attempt) } else { None };
+    let attempts = status.timeline.iter().filter_map(|event| attempt(&event.what).cloned());
+    attempts.map(|attempt| (attempt.reason, attempt.next)).collect()
 }
 
 #[tokio::test]
@@ -151,7 +149,11 @@ async fn a_silent_server_holds_a_mail_only_until_the_time_limit() {
 #[tokio::test]
 async fn a_refused_mail_is_a_dead_letter_with_its_bytes_and_the_servers_words() {
     let setup = setup().await;
-    setup.rig.sandbox.add_fault(Fault::new(Stage::Final, Action::reply("552 5.7.0 Blocked content - gsmtp")).times(1)).unwrap();
+    setup
+        .rig
+        .sandbox
+        .add_fault(Fault::new(Stage::Final, Action::reply("552 5.7.0 Blocked content - gsmtp")).times(1))
+        .unwrap();
     let _worker = setup.rig.worker(QUICK).unwrap();
     let (id, bytes) = setup.send_json(&mail_json(ALICE, "bob@example.org", "blocked")).await;
     let status = setup.ends_as(id, MailState::Dead).await;
@@ -201,8 +203,9 @@ async fn refused_recipients_do_not_keep_the_mail_from_the_others() {
 async fn warm_connections_are_used_for_fifty_mails_and_never_more_than_three() {
     let setup = setup().await;
     let _worker = setup.rig.worker(QUICK).unwrap();
-    let jobs: Vec<_> =
-        (0..400).map(|n| mail(&setup.queue, &setup.alice, &mail_json(ALICE, "bob@example.org", &format!("{n}")))).collect();
+    let jobs: Vec<_> = (0..400)
+        .map(|n| mail(&setup.queue, &setup.alice, &mail_json(ALICE, "bob@example.org", &format!("{n}"))))
+        .collect();
     assert!(setup.queue.push_many(&jobs).await.iter().all(Result::is_ok));
     assert!(setup.rig.sandbox.wait_for_mails(400, PATIENCE).await);
     let stats = setup.rig.sandbox.stats();

@@ -6,7 +6,9 @@ use postroom_it::{Persistence, RedisServer};
 use postroom_shared::account::{Account, AccountId, AccountKind};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Priority;
-use postroom_shared::queue::{Claim, ClaimAnswer, Claimed, Job, NewJob, Outcome, Queue, SessionId, Settled, Settlement};
+use postroom_shared::queue::{
+    Claim, ClaimAnswer, Claimed, Job, NewJob, Outcome, Queue, SessionId, Settled, Settlement,
+};
 use postroom_shared::reason::Reason;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 
@@ -159,7 +161,11 @@ pub fn mail(queue: &Queue, account: &AccountId, json: &serde_json::Value) -> New
 }
 
 /// Waits until a mail is in a state, and answers all that is known of it.
-pub async fn in_state(queue: &Queue, id: postroom_shared::id::MailId, state: postroom_shared::queue::MailState) -> postroom_shared::queue::MailStatus {
+pub async fn in_state(
+    queue: &Queue,
+    id: postroom_shared::id::MailId,
+    state: postroom_shared::queue::MailState,
+) -> postroom_shared::queue::MailStatus {
     postroom_it::until(&format!("{id} to be {}", state.as_str()), postroom_it::PATIENCE, || async {
         Ok(queue.mail(id).await?.filter(|status| status.state == state))
     })

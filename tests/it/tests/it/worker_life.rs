@@ -18,7 +18,8 @@ async fn setup(persistence: Persistence) -> (Rig, Queue, AccountId) {
 }
 
 async fn push(queue: &Queue, alice: &AccountId, count: usize) -> Vec<NewJob> {
-    let jobs: Vec<_> = (0..count).map(|n| mail(queue, alice, &mail_json(ALICE, "x@example.org", &n.to_string()))).collect();
+    let jobs: Vec<_> =
+        (0..count).map(|n| mail(queue, alice, &mail_json(ALICE, "x@example.org", &n.to_string()))).collect();
     assert!(queue.push_many(&jobs).await.iter().all(Result::is_ok));
     jobs
 }

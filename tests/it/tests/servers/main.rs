@@ -73,8 +73,11 @@ async fn npm_smtp_server_gets_the_mail_after_a_refused_login() {
     let mut server = SmtpServer::start(rig.folder()).await;
     let url = format!("smtps://smtp.gmail.com:465?connect=127.0.0.1:{}", server.port);
     let roots = rig.folder().join("other-ca.pem");
-    let settings =
-        [("POSTROOM_SMTP_URL", url.as_str()), ("POSTROOM_TLS_CA_FILE", roots.to_str().unwrap()), ("POSTROOM_REFRESH_TOKEN", "sandbox-refresh:alice@example.com")];
+    let settings = [
+        ("POSTROOM_SMTP_URL", url.as_str()),
+        ("POSTROOM_TLS_CA_FILE", roots.to_str().unwrap()),
+        ("POSTROOM_REFRESH_TOKEN", "sandbox-refresh:alice@example.com"),
+    ];
     let environment = rig.with(&settings);
     let postroom = |arguments: &'static [&'static str], input: Vec<u8>| {
         let environment = environment.clone();

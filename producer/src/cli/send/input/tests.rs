@@ -1,3 +1,5 @@
+//! Tests of telling the forms of input apart, and reading them.
+
 use std::io::Write as _;
 
 use super::*;
