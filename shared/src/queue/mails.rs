@@ -348,7 +348,7 @@ fn read_status(id: MailId, fields: &Fields, job: Option<Job>, log: &[Event]) -> 
 }
 
 fn fates(job: &Job, state: MailState, recipients: Option<&Recipients>, log: &[Event]) -> Vec<RecipientFate> {
-    let attempts = || log.iter().filter_map(|event| as_attempt(&event.what));
+    let attempts = || log.iter().filter_map(|event| event.what.attempt());
     let fate = |place: usize| {
         let is_open = recipients.is_none_or(|recipients| recipients.open.contains(&place));
         let is_failed = recipients.is_some_and(|recipients| recipients.failed.contains(&place));
@@ -369,8 +369,4 @@ fn fates(job: &Job, state: MailState, recipients: Option<&Recipients>, log: &[Ev
         RecipientFate { address: address.clone(), fate: word.to_owned(), reply }
     };
     job.recipients.iter().enumerate().map(with_fate).collect()
-}
-
-fn as_attempt(what: &What) -> Option<&Attempt> {
-    if let What::Attempt(attempt) = what { Some(attempt) } else { None }
 }

@@ -46,6 +46,14 @@ pub enum What {
     Discarded,
 }
 
+impl What {
+    /// The attempt, if it was one.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        if let Self::Attempt(attempt) = self { Some(attempt) } else { None }
+    }
+}
+
 /// One try, from the claim to the settling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {

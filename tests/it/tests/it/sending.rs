@@ -52,9 +52,8 @@ impl Setup {
 }
 
 fn attempts(status: &MailStatus) -> Vec<(Reason, String)> {
-    let attempt = |what: &What| if let What::Attempt(attempt) = what { Some(attempt) } else { None };
-    let attempts = status.timeline.iter().filter_map(|event| attempt(&event.what).cloned());
-    attempts.map(|attempt| (attempt.reason, attempt.next)).collect()
+    let attempts = status.timeline.iter().filter_map(|event| event.what.attempt());
+    attempts.map(|attempt| (attempt.reason, attempt.next.clone())).collect()
 }
 
 #[tokio::test]
