@@ -72,9 +72,8 @@ impl Fetcher {
 
     /// One question to one shard. Its hint is taken first, so that a hint that comes meanwhile is not lost.
     async fn fetch(&self, shard: u16, look: &mut Option<Instant>) -> Result<(), StoreError> {
-        let fewer = self.lanes.fewer(shard);
         let free = self.flight.free();
-        if free == 0 && fewer.is_empty() && !self.flight.wants_mending(shard) {
+        if free == 0 && self.lanes.fewer(shard).is_empty() && !self.flight.wants_mending(shard) {
             // The hint stays; a settlement frees a slot and looks again.
             return Ok(());
         }
@@ -85,6 +84,7 @@ impl Fetcher {
             self.mend(shard, &session).await?;
             self.flight.mended(shard);
         }
+        let fewer = self.lanes.fewer(shard);
         let claim =
             Claim { session: &session, free, depth: self.pace.depth(), lease: self.sessions.lease(), releases: &fewer };
         let answer = self.queue.claim(shard, &claim).await?;
@@ -120,6 +120,7 @@ impl Fetcher {
     async fn mend(&self, shard: u16, session: &SessionId) -> Result<(), StoreError> {
         let (jobs, permits) = (self.flight.ids(shard), self.lanes.permits(shard));
         self.queue.mend_session(shard, session, self.sessions.lease(), &jobs, &permits).await?;
+        self.lanes.told_all(shard, &permits);
         Ok(())
     }
 }

@@ -27,18 +27,37 @@ struct Lane {
     unused: Arc<Semaphore>,
     /// Permits held, those of connections that are being closed included.
     permits: u32,
+    /// Permits that the queue believes to be here: more than `permits` until it has been told. It may hand out jobs for
+    /// them meanwhile; then they are taken up again, for nobody else was given them.
+    believed: u32,
     /// Jobs in hand.
     load: usize,
     idle: Vec<(Connection, Instant)>,
-    /// The queue has not been told yet that there are fewer permits.
-    fewer: bool,
     /// When its login was refused last.
     refused: Option<Millis>,
 }
 
 impl Lane {
     fn new() -> Self {
-        Self { unused: Arc::new(Semaphore::new(0)), permits: 0, load: 0, idle: Vec::new(), fewer: false, refused: None }
+        Self { unused: Arc::new(Semaphore::new(0)), permits: 0, believed: 0, load: 0, idle: Vec::new(), refused: None }
+    }
+
+    /// A connection is closed: its permit goes back, unless a job that came meanwhile needs it.
+    fn closed(&mut self) {
+        if self.load >= self.permits as usize {
+            self.unused.add_permits(1);
+        } else {
+            self.permits -= 1;
+        }
+    }
+
+    /// A job came. If it came for a permit of which the queue has not heard yet that it went, the permit is taken up again.
+    fn arrived(&mut self) {
+        self.load += 1;
+        if self.load > self.permits as usize && self.permits < self.believed {
+            self.permits += 1;
+            self.unused.add_permits(1);
+        }
     }
 
     /// Takes permits that no job needs, at most so many, with an idle connection each where there is one.
@@ -94,12 +113,13 @@ impl Lanes {
         let lane = lanes.entry(account.clone()).or_insert_with(Lane::new);
         let more = permits.saturating_sub(lane.permits);
         lane.permits += more;
+        lane.believed = permits;
         lane.unused.add_permits(more as usize);
     }
 
     /// A job of the account is in hand.
     pub fn started(&self, account: &AccountId) {
-        self.lanes().entry(account.clone()).or_insert_with(Lane::new).load += 1;
+        self.lanes().entry(account.clone()).or_insert_with(Lane::new).arrived();
     }
 
     /// Jobs of these accounts are settled.
@@ -153,8 +173,7 @@ impl Lanes {
             for connection in lane.take_unused(usize::MAX, &mut may_go) {
                 match connection {
                     None => {
-                        lane.permits = lane.permits.saturating_sub(1);
-                        lane.fewer = true;
+                        lane.closed();
                         self.flight.hint(self.flight.shard_of(account));
                     }
                     Some(connection) => self.close(account.clone(), connection, Arc::clone(&lane.unused)),
@@ -171,8 +190,7 @@ impl Lanes {
             if let Some(lane) = lanes.lanes().get_mut(&account)
                 && Arc::ptr_eq(&lane.unused, &permits)
             {
-                lane.permits = lane.permits.saturating_sub(1);
-                lane.fewer = true;
+                lane.closed();
             }
             lanes.flight.hint(shard);
         });
@@ -182,8 +200,10 @@ impl Lanes {
     #[must_use]
     pub fn fewer(&self, shard: u16) -> Vec<(AccountId, u32)> {
         let lanes = self.lanes();
-        let told = lanes.iter().filter(|(account, lane)| lane.fewer && self.flight.shard_of(account) == shard);
-        told.map(|(account, lane)| (account.clone(), lane.permits)).collect()
+        let fewer = |(account, lane): &(&AccountId, &Lane)| {
+            lane.permits < lane.believed && self.flight.shard_of(account) == shard
+        };
+        lanes.iter().filter(fewer).map(|(account, lane)| (account.clone(), lane.permits)).collect()
     }
 
     /// The queue heard of these.
@@ -191,12 +211,20 @@ impl Lanes {
         let mut lanes = self.lanes();
         for (account, permits) in accounts {
             if let Some(lane) = lanes.get_mut(account) {
-                lane.fewer &= lane.permits != *permits;
-                if lane.permits == 0 && lane.load == 0 {
+                lane.believed = *permits;
+                if lane.believed == 0 && lane.permits == 0 && lane.load == 0 {
                     lanes.remove(account);
                 }
             }
         }
+    }
+
+    /// The queue was told the truth about a shard.
+    pub fn told_all(&self, shard: u16, permits: &[(AccountId, u32)]) {
+        for (_, lane) in self.lanes().iter_mut().filter(|(account, _)| self.flight.shard_of(account) == shard) {
+            lane.believed = 0;
+        }
+        self.told(permits);
     }
 
     /// All permits held in a shard.
@@ -215,7 +243,7 @@ impl Lanes {
             lane.unused.close();
             lane.unused = Arc::new(Semaphore::new(0));
             lane.permits = 0;
-            lane.fewer = false;
+            lane.believed = 0;
             lane.idle.clear();
         }
     }

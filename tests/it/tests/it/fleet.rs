@@ -127,3 +127,34 @@ async fn killed_workers_and_a_restarted_redis_lose_nothing() {
     // At most what the killed workers had in hand can go out twice.
     assert!(u64::from(doubled) <= stats.leases_lost, "{doubled} doubled, {} leases lost", stats.leases_lost);
 }
+
+/// Few slots, many accounts of one connection each: permits wander all the time between the workers, and no mail may be
+/// left behind with a permit that has wandered on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permits_that_wander_leave_no_mail_behind() {
+    let rig = Rig::start().await.unwrap();
+    let queue = rig.queue().await.unwrap();
+    let mut accounts = Vec::new();
+    for number in 0..6 {
+        accounts.push(rig.add_account(&format!("user{number}@example.com")).await.unwrap());
+    }
+    let settings = [("POSTROOM_CONCURRENCY", "2"), ("POSTROOM_ACCOUNT_CONNECTIONS", "1"), ("POSTROOM_LOG", "warn")];
+    let _workers: Vec<_> = (0..3).map(|_| rig.worker(&settings).unwrap()).collect();
+    let mut pushed = 0;
+    for round in 0..1_500_usize {
+        let account = &accounts[(round * 7 + round / 4) % accounts.len()];
+        let json = mail_json(account.reveal(), "x@example.org", &round.to_string());
+        queue.push(&mail(&queue, account, &json)).await.unwrap();
+        pushed += 1;
+        if round % 3 == 0 {
+            assert!(rig.sandbox.wait_for_mails(pushed, PATIENCE).await, "{:?}", queue.stats().await.unwrap());
+        }
+    }
+    all_settled(&queue, pushed, PATIENCE).await;
+    let stats = rig.sandbox.stats();
+    assert_eq!(stats.doubled, 0);
+    for account in &accounts {
+        assert_eq!(stats.account(account.reveal()).max_sessions, 1);
+    }
+    println!("{pushed} mails with wandering permits: {} logins", stats.logins_ok);
+}
