@@ -31,7 +31,7 @@ pub struct Settings {
     /// `POSTROOM_DRAIN_SECONDS`: how long a worker that is told to stop lets its mails finish. Default 25 s: below the 30 s
     /// that Kubernetes grants.
     pub drain: Duration,
-    /// `POSTROOM_LEASE`: after how long without a sign of life a worker's mails are taken back. Default 30 s, renewed at a
+    /// `POSTROOM_LEASE`: after how long without a sign of life a worker's mails are taken back. Default 20 s, renewed at a
     /// third of it.
     pub lease: Duration,
     /// `POSTROOM_ATTEMPT_LIMIT`: how long one attempt may take. Default 10 min: Gmail may take minutes for 35 MB.
@@ -66,7 +66,7 @@ impl Settings {
             log: LogSettings::read(&mut source),
             concurrency: source.number("POSTROOM_CONCURRENCY", 64, 1, 10_000) as usize,
             drain: source.span("POSTROOM_DRAIN_SECONDS", seconds(25), Duration::ZERO, seconds(3_600)),
-            lease: source.span("POSTROOM_LEASE", seconds(30), seconds(1), seconds(600)),
+            lease: source.span("POSTROOM_LEASE", seconds(20), seconds(1), seconds(600)),
             attempt_limit: source.span("POSTROOM_ATTEMPT_LIMIT", seconds(600), seconds(1), seconds(7_200)),
             name: source.text("POSTROOM_WORKER_NAME").unwrap_or_else(host),
         };

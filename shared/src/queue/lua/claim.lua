@@ -4,7 +4,7 @@
 -- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}}.
 -- A job: {id, account, priority, fence, attempts, open recipients, leases lost, queued, deadline, job}.
 
-local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), math.floor(tonumber(ARGV[4]) / 2) * 2
 -- How long a session goes on with a lane before others that wait come first (ms).
 local TURN = 2000
 local MOST_POPS = 500

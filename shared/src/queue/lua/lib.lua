@@ -8,7 +8,7 @@ local PRIORITIES = { 'u', 'n', 'b' }
 local DEAD_FOR = 90 * 86400000
 
 -- What lets mail go must work in a full Redis too, or it would never get emptier. A script is refused for lack of memory
--- only until its first write; deleting nothing is one that is never refused.
+-- only until its first write; deleting nothing is one that is never refused (nor is PEXPIRE).
 local function even_if_full() redis.call('DEL', P .. 'nothing') end
 
 -- Counters of jobs by state are gathered and written once, by write_counts().
@@ -180,9 +180,10 @@ local function take_back(id, s)
 end
 
 -- After Redis was away, or every worker was, no session could be renewed: they get one more lease before any is lost.
+-- The pulse is a key that lives for half a lease after the last sign of life of anybody.
 local function everybody_was_away(lease)
-  local pulse = tonumber(redis.call('SET', PULSE, now, 'GET') or '0')
-  if now - pulse < lease / 2 then return false end
+  if redis.call('PEXPIRE', PULSE, lease / 2) == 1 then return false end
+  redis.call('SET', PULSE, now, 'PX', lease / 2)
   for _, s in ipairs(redis.call('ZRANGE', SESSIONS, 0, 999)) do
     redis.call('ZADD', SESSIONS, 'XX', now + lease, s)
   end

@@ -2,8 +2,7 @@
 -- account; for mend the truth after an answer was lost: count of jobs it knows of, their ids, then pairs of account and
 -- permits it holds. Answers {'gone'}, {'more'} (leave again) or {'ok', work (0|1), next_in (ms, -1), jobs it holds}.
 
-local what, s, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
-even_if_full()
+local what, s, lease = ARGV[1], ARGV[2], math.floor(tonumber(ARGV[3]) / 2) * 2
 
 -- Jobs that were handed out without the worker hearing of it take their place again; permits are what it says.
 local function mend()
@@ -38,11 +37,13 @@ local function mend()
 end
 
 if what == 'open' then
+  even_if_full()
   redis.call('HSET', CONFIG, 'connections', ARGV[5])
   redis.call('HSET', SESSION .. s, 'name', ARGV[4], 'since', now)
   sweep(lease)
   redis.call('ZADD', SESSIONS, now + lease, s)
 elseif what == 'leave' then
+  even_if_full()
   if redis.call('ZREM', SESSIONS, s) == 1 then redis.call('SADD', LOST, s) end
   redis.call('SREM', IDLE, s)
   sweep(lease)
@@ -50,12 +51,14 @@ elseif what == 'leave' then
   write_counts()
   return { redis.call('SISMEMBER', LOST, s) == 1 and 'more' or 'ok', 0, -1 }
 elseif what == 'mend' then
+  even_if_full()
   if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
   mend()
 else
   -- The heartbeat of an idle worker, the only thing it ever asks: as few commands as can be.
+  local away = everybody_was_away(lease)
   if redis.call('ZADD', SESSIONS, 'XX', 'CH', now + lease, s) == 0 then return { 'gone' } end
-  local lost = not everybody_was_away(lease) and redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 1)[1]
+  local lost = not away and redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 1)[1]
   local anything = redis.call('EXISTS', DUE, HOLDS, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s, JOBS .. s) > 0
   if not lost and not anything then return { 'ok', 0, -1, 0 } end
   if sweep(lease) then wake_any(1) end

@@ -208,7 +208,11 @@ async fn redis_being_away_costs_nobody_the_lease() {
     // Whoever comes first after the outage takes nothing from those who could not renew.
     let other = until("Redis to be back", PATIENCE, || async {
         let id = postroom_shared::queue::SessionId::random();
-        Ok(queue.open_session(0, &id, "other", SHORT).await.ok().map(|_| Session { queue: queue.clone(), id }))
+        Ok(queue.open_session(0, &id, "other", SHORT).await.ok().map(|_| Session {
+            queue: queue.clone(),
+            id,
+            lease: SHORT,
+        }))
     })
     .await
     .unwrap();

@@ -70,6 +70,7 @@ pub fn job(queue: &Queue, account: &AccountId) -> NewJob {
 pub struct Session {
     pub queue: Queue,
     pub id: SessionId,
+    pub lease: Duration,
 }
 
 impl Session {
@@ -82,7 +83,7 @@ impl Session {
         for shard in 0..queue.store().shards() {
             queue.open_session(shard, &id, "test", lease).await.unwrap();
         }
-        Self { queue: queue.clone(), id }
+        Self { queue: queue.clone(), id, lease }
     }
 
     pub async fn claim(&self, free: usize) -> ClaimAnswer {
@@ -90,7 +91,7 @@ impl Session {
     }
 
     pub async fn claim_with(&self, free: usize, depth: usize, releases: &[(AccountId, u32)]) -> ClaimAnswer {
-        let claim = Claim { session: &self.id, free, depth, lease: LEASE, releases };
+        let claim = Claim { session: &self.id, free, depth, lease: self.lease, releases };
         let mut all = ClaimAnswer::default();
         for shard in 0..self.queue.store().shards() {
             let answer = self.queue.claim(shard, &claim).await.unwrap();
