@@ -11,6 +11,7 @@ pub mod mail;
 pub mod message;
 pub mod queue;
 pub mod reason;
+pub mod replies;
 pub mod reply;
 pub mod settings;
 pub mod store;

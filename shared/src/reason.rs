@@ -38,6 +38,14 @@ reasons! {
     Delivered = "delivered",
     /// The server asked to try again later.
     ServerBusy = "server_busy",
+    /// The account reached one of Gmail's sending limits.
+    Quota = "quota",
+    /// The account logged in too often in a short time.
+    LoginLimit = "login_limit",
+    /// Gmail takes the mail, or what the account sends, for unsolicited.
+    Reputation = "reputation",
+    /// The sending domain's SPF, DKIM, DMARC or PTR records do not vouch for the mail.
+    SenderAuth = "sender_auth",
     /// The server could not be reached, or the connection was lost before the mail was handed over.
     Connection = "connection",
     /// The connection was lost after the final dot: the server may have taken the mail.
@@ -48,12 +56,24 @@ reasons! {
     HandedBack = "handed_back",
     /// The token service could not be reached or refused for now.
     TokenUnavailable = "token_unavailable",
+    /// The server refused the access token: it is refreshed once.
+    TokenRefused = "token_refused",
     /// The account's consent is gone or its login was refused: a person has to log in again.
     Consent = "consent",
     /// The OAuth2 client is wrong: a person has to correct its id or secret.
     Client = "client",
     /// The server refused these recipients for good.
     Recipient = "recipient",
+    /// The recipient gets more mail than the server lets them.
+    RecipientBusy = "recipient_busy",
+    /// The recipient's mailbox is full.
+    RecipientFull = "recipient_full",
+    /// More recipients than one transaction may have: they go out in smaller ones.
+    Split = "split",
+    /// A rule of a domain, or of Gmail for contents, forbids the mail.
+    Policy = "policy",
+    /// The mail is larger than the server takes.
+    Size = "size",
     /// The server refused the mail itself for good.
     Message = "message",
     /// Postroom or its settings broke a rule of the server.

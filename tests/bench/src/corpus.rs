@@ -55,15 +55,15 @@ pub(crate) fn mail(number: usize, accounts: usize) -> NewMail {
     let mut text = format!("Dear customer {number},\n\n");
     let mut column = 0;
     while text.len() < BODY {
-        let word = words[chance.skewed(words.len())];
-        if column + word.len() > WIDTH {
+        let mut word = words[chance.skewed(words.len())].to_owned();
+        if chance.next().is_multiple_of(40) {
+            word = (chance.next() % 100_000).to_string();
+        }
+        if column + word.len() >= WIDTH {
             text.push('\n');
             column = 0;
         }
-        if chance.next().is_multiple_of(40) {
-            text.push_str(&format!("{} ", chance.next() % 100_000));
-        }
-        text.push_str(word);
+        text.push_str(&word);
         text.push(if chance.next().is_multiple_of(12) { '.' } else { ' ' });
         column += word.len() + 1;
     }
@@ -87,5 +87,6 @@ mod tests {
         assert_eq!(text(5), text(5));
         assert_ne!(text(5), text(6));
         assert!((BODY..BODY + 40).contains(&text(7).len()));
+        assert!(text(8).lines().all(|line| line.len() <= WIDTH));
     }
 }

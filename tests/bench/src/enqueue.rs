@@ -76,8 +76,8 @@ async fn sizes(stand: &Stand, ids: &[MailId]) -> anyhow::Result<(f64, f64)> {
 
 /// The frozen mails as they lie in the queue, by account.
 pub(crate) async fn frozen(stand: &Stand, ids: &[MailId], accounts: usize) -> anyhow::Result<Vec<Vec<Frozen>>> {
-    let read = stream::iter(ids.iter().enumerate()).map(|(number, id)| async move {
-        let bytes = stand.queue().mail_bytes(*id).await?.context("a waiting mail without bytes")?;
+    let read = stream::iter(ids.iter().copied().enumerate()).map(|(number, id)| async move {
+        let bytes = stand.queue().mail_bytes(id).await?.context("a waiting mail without bytes")?;
         let (from, to) = (corpus::account(number % accounts), format!("customer-{number}@example.org"));
         anyhow::Ok(Frozen { from, to, bytes })
     });

@@ -25,15 +25,18 @@ pub(crate) struct Floor {
     pub(crate) seconds: f64,
 }
 
-/// Sends all mails, those of each account over its own connections.
-pub(crate) async fn run(server: &Server, mails: &Arc<Vec<Vec<Frozen>>>) -> anyhow::Result<Floor> {
+/// Sends all mails, those of each account over its own connections, each of them kept to the end, or closed and opened
+/// anew after `renew` mails.
+pub(crate) async fn run(server: &Server, mails: &Arc<Vec<Vec<Frozen>>>, renew: Option<usize>) -> anyhow::Result<Floor> {
     server.reset().await?;
-    let sessions = open(server, mails.len()).await?;
+    let dialer = Dialer::new(server.smtp()?, &server.ca_file())?;
+    let sessions = open(server, &dialer, mails.len()).await?;
     let next: Arc<Vec<AtomicUsize>> = Arc::new(mails.iter().map(|_| AtomicUsize::new(0)).collect());
     let (cpu, server_cpu, began) = (own_cpu_seconds()?, server.process.cpu_seconds()?, Instant::now());
-    let tasks = sessions.into_iter().map(|(account, session)| {
-        let (mails, next) = (Arc::clone(mails), Arc::clone(&next));
-        tokio::spawn(async move { drain(session, &mails[account], &next[account]).await })
+    let tasks = sessions.into_iter().map(|(account, login, session)| {
+        let (mails, next, dialer) = (Arc::clone(mails), Arc::clone(&next), dialer.clone());
+        let renewal = renew.map(|after| (after, dialer, login));
+        tokio::spawn(async move { drain(session, &mails[account], &next[account], renewal).await })
     });
     for ended in try_join_all(tasks).await? {
         ended.context("the loop without a queue")?;
@@ -44,22 +47,43 @@ pub(crate) async fn run(server: &Server, mails: &Arc<Vec<Vec<Frozen>>>) -> anyho
     Ok(Floor { rate: rate_between(&received, 0.0, 1.0), cpu, server_cpu, seconds })
 }
 
-async fn open(server: &Server, accounts: usize) -> anyhow::Result<Vec<(usize, Session)>> {
-    let dialer = Dialer::new(server.smtp()?, &server.ca_file())?;
+/// Who logs in, and with which token.
+struct Login {
+    account: String,
+    token: String,
+}
+
+async fn open(server: &Server, dialer: &Dialer, accounts: usize) -> anyhow::Result<Vec<(usize, Login, Session)>> {
     let mut sessions = Vec::with_capacity(accounts * CONNECTIONS as usize);
     for number in 0..accounts {
         let account = corpus::account(number);
         let token = server.token(&account).await?;
         for _ in 0..CONNECTIONS {
-            sessions.push((number, dialer.open(&account, &token).await?));
+            let login = Login { account: account.clone(), token: token.clone() };
+            let session = dialer.open(&account, &token).await?;
+            sessions.push((number, login, session));
         }
     }
     Ok(sessions)
 }
 
-async fn drain(mut session: Session, mails: &[Frozen], next: &AtomicUsize) -> anyhow::Result<()> {
+async fn drain(
+    mut session: Session,
+    mails: &[Frozen],
+    next: &AtomicUsize,
+    renewal: Option<(usize, Dialer, Login)>,
+) -> anyhow::Result<()> {
+    let mut sent = 0;
     while let Some(mail) = mails.get(next.fetch_add(1, Ordering::Relaxed)) {
+        if let Some((after, dialer, login)) = &renewal
+            && sent == *after
+        {
+            session.quit().await?;
+            session = dialer.open(&login.account, &login.token).await?;
+            sent = 0;
+        }
         session.send(mail).await?;
+        sent += 1;
     }
     Ok(())
 }

@@ -29,7 +29,8 @@ use crate::figures::Figures;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments).await {
+    // A task of its own, as in an app: what `main` awaits itself runs beside the runtime's threads, not on them.
+    match tokio::spawn(run(arguments)).await.map_err(anyhow::Error::from).flatten() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -39,7 +40,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     if cfg!(debug_assertions) {
         out::say("This is a debug build: its figures mean nothing. `make bench` builds for release.");
     }
@@ -47,7 +48,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     for part in arguments.parts() {
         out::say(&format!("{} …", part.title()));
         match part {
-            Part::Throughput => throughput::run(arguments, &mut figures).await,
+            Part::Throughput => throughput::run(&arguments, &mut figures).await,
             Part::Latency => latency::run(&mut figures).await,
             Part::Slow => slow::run(&mut figures).await,
         }

@@ -37,6 +37,31 @@ pub(crate) fn own_cpu_seconds() -> anyhow::Result<f64> {
     Ok((ticks(11) + ticks(12)) / 100.0)
 }
 
+/// What the whole machine did up to a moment: tells how much others took of it since.
+pub(crate) struct Machine {
+    busy: f64,
+    all: f64,
+}
+
+impl Machine {
+    /// Now.
+    pub(crate) fn look() -> anyhow::Result<Self> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let first = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<f64> = first.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
+        let all: f64 = ticks.iter().sum();
+        // The 4th and 5th are idle and waiting for a disk.
+        let idle: f64 = ticks.iter().skip(3).take(2).sum();
+        Ok(Self { busy: (all - idle) / 100.0, all: all / 100.0 })
+    }
+
+    /// The part of the machine, from 0 to 1, that was used since then, but for `ours` seconds.
+    pub(crate) fn others(&self, ours: f64) -> anyhow::Result<f64> {
+        let now = Self::look()?;
+        Ok(((now.busy - self.busy - ours) / (now.all - self.all).max(0.01)).clamp(0.0, 1.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

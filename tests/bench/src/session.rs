@@ -78,6 +78,12 @@ impl Session {
         self.expect(3, b"250").await
     }
 
+    /// Says goodbye and waits for the answer.
+    pub(crate) async fn quit(&mut self) -> anyhow::Result<()> {
+        self.stream.write_all(b"QUIT\r\n").await?;
+        self.expect(1, b"221").await
+    }
+
     /// Reads so many replies and checks the code of each.
     async fn expect(&mut self, mut count: usize, code: &[u8]) -> anyhow::Result<()> {
         self.replies.clear();

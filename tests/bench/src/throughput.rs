@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::arguments::Arguments;
+use crate::clock::unix_ms;
 use crate::commands::Commands;
 use crate::enqueue::{self, Enqueued};
 use crate::figures::{Aim, Figures};
 use crate::floor::{self, Floor};
-use crate::measure::rate_between;
+use crate::measure::{Machine, own_cpu_seconds, rate_between};
 use crate::server::Server;
 use crate::stand::{CONNECTIONS, Stand};
 
@@ -26,14 +27,22 @@ struct Drained {
     cpu: f64,
     redis_cpu: f64,
     server_cpu: f64,
+    /// Processor time of everything else on this machine, as a part of all there was.
+    others: f64,
+    logins: u64,
     peak_kib: u64,
     commands: Commands,
 }
+
+/// Mails after which the worker takes a new connection (`worker/src/smtp/connection.rs`): the loop does so too, once, to
+/// tell what that costs.
+const RENEW: usize = 50;
 
 struct Round {
     enqueued: Enqueued,
     drained: Drained,
     floor: Floor,
+    renewing: Floor,
 }
 
 /// Measures.
@@ -60,27 +69,32 @@ async fn measure(server: &Server, arguments: &Arguments) -> anyhow::Result<Round
     let frozen = Arc::new(enqueue::frozen(&stand, &ids, accounts).await?);
     let drained = drain(server, &stand, mails, arguments.slots).await?;
     drop(stand);
-    let floor = floor::run(server, &frozen).await?;
-    Ok(Round { enqueued, drained, floor })
+    let floor = floor::run(server, &frozen, None).await?;
+    let renewing = floor::run(server, &frozen, Some(RENEW)).await?;
+    Ok(Round { enqueued, drained, floor, renewing })
 }
 
 async fn drain(server: &Server, stand: &Stand, mails: usize, slots: u32) -> anyhow::Result<Drained> {
     let before = stand.commands().await?;
-    let (redis_cpu, server_cpu, began) = (stand.redis_cpu().await?, server.process.cpu_seconds()?, Instant::now());
+    let own = own_cpu_seconds()?;
+    let (redis_cpu, server_cpu) = (stand.redis_cpu().await?, server.process.cpu_seconds()?);
+    let (began, machine) = (Instant::now(), Machine::look()?);
     let mut worker = stand.worker(slots).await?;
     server.wait_for(mails).await?;
     stand.wait_for_settled(mails).await?;
-    let (whole, settled_ms) = (began.elapsed().as_secs_f64(), crate::clock::unix_ms());
+    let (whole, settled_ms) = (began.elapsed().as_secs_f64(), unix_ms());
     let (cpu, peak_kib) = (worker.cpu_seconds()?, worker.peak_resident_kib()?);
     let redis_cpu = stand.redis_cpu().await? - redis_cpu;
     let server_cpu = server.process.cpu_seconds()? - server_cpu;
+    let others = machine.others(cpu + redis_cpu + server_cpu + own_cpu_seconds()? - own)?;
     let commands = stand.commands().await?.since(&before);
     let status = worker.stop().await?;
     anyhow::ensure!(status.success(), "the worker ended with {status}; it wrote:\n{}", worker.log());
+    let logins = server.stats().await?["logins_ok"].as_u64().unwrap_or(0);
     let received = server.received_ms(mails).await?;
     let last = received.last().copied().unwrap_or(settled_ms);
     let (rate, tail) = (rate_between(&received, 0.0, 1.0), (settled_ms - last).max(0.0) / 1_000.0);
-    Ok(Drained { rate, whole, tail, cpu, redis_cpu, server_cpu, peak_kib, commands })
+    Ok(Drained { rate, whole, tail, cpu, redis_cpu, server_cpu, others, logins, peak_kib, commands })
 }
 
 fn report(arguments: &Arguments, rounds: &[Round], figures: &mut Figures) {
@@ -99,6 +113,8 @@ fn report(arguments: &Arguments, rounds: &[Round], figures: &mut Figures) {
     let connections = arguments.accounts * CONNECTIONS;
     let note = format!("the same bytes over {connections} kept connections; {:.2} s", floor.seconds);
     figures.tell(PART, "mails/s of a loop without a queue", floor.rate, note);
+    let note = format!("the same loop, with a new login every {RENEW} mails, as the worker has");
+    figures.tell(PART, "mails/s of a loop that logs in as often", best(|round| round.renewing.rate), note);
     figures.must(PART, "ratio", drained.rate / floor.rate.max(1.0), Aim::Least(0.3));
     figures.aim(PART, "worker CPU s per 10,000 mails", drained.cpu * per_10_000, Aim::Most(0.5), "");
     figures.tell(PART, "Redis CPU s per 10,000 mails", drained.redis_cpu * per_10_000, "while draining");
@@ -106,6 +122,14 @@ fn report(arguments: &Arguments, rounds: &[Round], figures: &mut Figures) {
     figures.tell(PART, "server CPU s per 10,000 mails", drained.server_cpu * per_10_000, note);
     figures.tell(PART, "loop CPU s per 10,000 mails", floor.cpu * per_10_000, "");
     figures.aim(PART, "peak RSS of the worker, MiB", drained.peak_kib as f64 / 1_024.0, Aim::Most(15.0), "");
+    let note = format!("for {connections} connections");
+    figures.tell(PART, "logins while draining", drained.logins as f64, note);
+    figures.tell(
+        PART,
+        "processor time that others took",
+        drained.others,
+        "of all there was while draining; should be near 0",
+    );
     costs(f64::from(mails), queue, figures);
     let note = "client's send_many; parsing and freezing included";
     figures.aim(PART, "enqueue/s in bulk", best(|round| round.enqueued.bulk_rate), Aim::Least(50_000.0), note);

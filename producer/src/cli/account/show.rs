@@ -99,6 +99,16 @@ pub(in crate::cli) fn then(hold: &Hold) -> &'static str {
         Reason::Operator => "To do: `postroom account resume` ends it",
         Reason::Delivered
         | Reason::ServerBusy
+        | Reason::Quota
+        | Reason::LoginLimit
+        | Reason::Reputation
+        | Reason::SenderAuth
+        | Reason::TokenRefused
+        | Reason::RecipientBusy
+        | Reason::RecipientFull
+        | Reason::Split
+        | Reason::Policy
+        | Reason::Size
         | Reason::Connection
         | Reason::Uncertain
         | Reason::LeaseLost
