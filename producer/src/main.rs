@@ -23,6 +23,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
+    if let Command::Explain(command) = &command {
+        return cli::explain::run(command);
+    }
     let mut context = Context::open().await?;
     match command {
         Command::Send(command) => cli::send::run(&command, &mut context).await?,
@@ -30,6 +33,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Account(command) => cli::account::run(command, &mut context).await?,
         Command::Dead(command) => cli::dead::run(command, &mut context).await?,
         Command::Queue(command) => cli::queue::run(command, &mut context).await?,
+        // Answered above: it needs neither settings nor Redis.
+        Command::Explain(_) => {}
     }
     context.out.flush()
 }

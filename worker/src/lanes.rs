@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
 use crate::flight::Flight;
 use crate::smtp::Connection;
@@ -16,10 +17,15 @@ use crate::smtp::Connection;
 /// How long a connection may be idle before it is closed and its permit given up (gmail.md, "Limits": 30 to 60 s).
 const IDLE: Duration = Duration::from_secs(30);
 
+/// How long a worker that stops waits for its servers' last words.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// All lanes of which this worker has a permit or a job.
 pub struct Lanes {
     lanes: Mutex<HashMap<AccountId, Lane>>,
     flight: Arc<Flight>,
+    /// Connections that are being closed.
+    closing: TaskTracker,
 }
 
 struct Lane {
@@ -100,7 +106,7 @@ impl Lanes {
     /// None yet.
     #[must_use]
     pub fn new(flight: Arc<Flight>) -> Arc<Self> {
-        Arc::new(Self { lanes: Mutex::new(HashMap::new()), flight })
+        Arc::new(Self { lanes: Mutex::new(HashMap::new()), flight, closing: TaskTracker::new() })
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<AccountId, Lane>> {
@@ -162,9 +168,11 @@ impl Lanes {
         self.close_unused(Some(account), |_, _| true);
     }
 
-    /// Closes every unused connection: the worker stops.
-    pub fn close_all(self: &Arc<Self>) {
+    /// Closes every connection, now that no mail needs one: the worker stops. When this ends the permits may go back.
+    pub async fn close_all(self: &Arc<Self>) {
         self.close_unused(None, |_, _| true);
+        self.closing.close();
+        let _ = tokio::time::timeout(LAST_WORDS, self.closing.wait()).await;
     }
 
     fn close_unused(self: &Arc<Self>, only: Option<&AccountId>, mut may_go: impl FnMut(&Connection, Instant) -> bool) {
@@ -184,7 +192,7 @@ impl Lanes {
 
     fn close(self: &Arc<Self>, account: AccountId, connection: Connection, permits: Arc<Semaphore>) {
         let lanes = Arc::clone(self);
-        tokio::spawn(async move {
+        self.closing.spawn(async move {
             connection.quit().await;
             let shard = lanes.flight.shard_of(&account);
             if let Some(lane) = lanes.lanes().get_mut(&account)
@@ -274,7 +282,8 @@ impl Seat {
     /// Leaves a connection warm for the next mail, or closes it; the permit is free when that is done.
     pub fn put_back(self, connection: Connection) {
         if !is_good(&connection) {
-            tokio::spawn(async move {
+            let closing = self.lanes.closing.clone();
+            closing.spawn(async move {
                 connection.quit().await;
                 drop(self);
             });

@@ -195,7 +195,8 @@ fn chance() -> f64 {
 
 /// The one log line of an attempt.
 fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, now: Millis) {
-    let said = attempted.reply.as_ref().or(attempted.refused.last().map(|(_, reply)| reply));
+    // A refused recipient says more about what follows than the 250 to the others.
+    let said = attempted.refused.last().map(|(_, reply)| reply).or(attempted.reply.as_ref());
     let (outcome, reason) = (step.outcome.as_str(), step.reason.as_str());
     let took_ms = now.since(claim.claimed).as_millis();
     match (said, step.outcome) {

@@ -13,7 +13,8 @@ use postroom_shared::settings::Source;
 pub struct RetryPolicy {
     /// `POSTROOM_RETRY_BASE`: the longest pause after the first attempt. Default 10 s.
     pub base: Duration,
-    /// `POSTROOM_RETRY_CAP`: the longest pause after any. Default 30 min: a mail of 24 h is tried some 50 times more.
+    /// `POSTROOM_RETRY_CAP`: the longest pause after any. Default 30 min: with full jitter a mail of 24 h is
+    /// tried about a hundred times.
     pub cap: Duration,
 }
 

@@ -129,7 +129,7 @@ async fn work(settings: &Settings, parts: &Parts, handler: Handler, orders: Orde
             "Redis did not take the last settlements: these mails come back with the lease"
         );
     }
-    lanes.close_all();
+    lanes.close_all().await;
     sessions.leave(queue).await;
     ended.cancel();
     hurrying.abort();
@@ -161,8 +161,8 @@ async fn hurry_after_the_drain(stop: CancellationToken, hurry: CancellationToken
     hurry.cancel();
 }
 
-/// The apalis worker, from the outermost layer inwards: each attempt a task of its own, settled, traced, guarded against
-/// panics, limited in time.
+/// The apalis worker, from the outermost layer inwards: each attempt a task of its own, settled, limited in time, traced,
+/// guarded against panics.
 async fn attend(
     settings: &Settings,
     backend: QueueBackend,
@@ -181,9 +181,9 @@ async fn attend(
             .backend(backend.clone())
             .parallelize(tokio::spawn)
             .layer(settle.clone())
+            .layer(TimeoutLayer::new(limit))
             .layer(trace.clone())
             .layer(CatchPanicLayer::with_panic_handler(|_: &Box<dyn Any + Send>| Panicked))
-            .layer(TimeoutLayer::new(limit))
             .data(Arc::clone(&handler))
             .build(attempt)
     };

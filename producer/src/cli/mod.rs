@@ -4,6 +4,7 @@
 
 pub(crate) mod account;
 pub(crate) mod dead;
+pub(crate) mod explain;
 pub(crate) mod mail;
 pub(crate) mod output;
 mod prompt;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     /// The queue at a glance
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// What a reply of Gmail means, and what to do
+    Explain(explain::Explain),
 }
 
 /// What every command works with.

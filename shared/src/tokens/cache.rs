@@ -22,6 +22,7 @@ pub(super) struct Cache {
     take_lock: Script,
     write_token: Script,
     end_lock: Script,
+    mark_forced: Script,
 }
 
 /// The right to refresh an account's token, until its time runs out.
@@ -39,7 +40,14 @@ pub(super) enum Forced {
     Gave(u64),
     /// It gave none; another is allowed after this time.
     Failed(Duration),
+    /// The token service refused it for good: only a person can help.
+    Refused(TokenError),
 }
+
+/// What the words of the mark are in Redis.
+const TRIED: &str = "0";
+const CONSENT: &str = "consent";
+const CLIENT: &str = "client";
 
 impl Cache {
     pub(super) fn new(store: Store, sealer: Arc<Sealer>) -> Self {
@@ -49,6 +57,7 @@ impl Cache {
             take_lock: Script::new(&[include_str!("take_lock.lua")]),
             write_token: Script::new(&[include_str!("write_token.lua")]),
             end_lock: Script::new(&[include_str!("end_lock.lua")]),
+            mark_forced: Script::new(&[include_str!("mark_forced.lua")]),
         }
     }
 
@@ -132,26 +141,44 @@ impl Cache {
 
     pub(super) async fn forced(&self, account: &AccountId) -> Result<Forced, StoreError> {
         let key = self.store.keys_of(account).token_forced(account);
-        let (fence, left): (Option<u64>, i64) =
+        let (mark, left): (Option<String>, i64) =
             redis::pipe().get(&key).pttl(&key).query_async(&mut self.store.connection()).await?;
-        Ok(match fence {
-            None => Forced::No,
-            Some(0) => Forced::Failed(Duration::from_millis(u64::try_from(left).unwrap_or(0))),
-            Some(fence) => Forced::Gave(fence),
+        let Some(mark) = mark else { return Ok(Forced::No) };
+        let description = String::new();
+        Ok(match mark.split_once(' ') {
+            Some((CONSENT, error)) => Forced::Refused(TokenError::Consent { error: error.to_owned(), description }),
+            Some((CLIENT, error)) => Forced::Refused(TokenError::Client { error: error.to_owned(), description }),
+            _ => match mark.parse() {
+                Ok(fence) if mark != TRIED => Forced::Gave(fence),
+                Ok(_) | Err(_) => Forced::Failed(Duration::from_millis(u64::try_from(left).unwrap_or(0))),
+            },
         })
     }
 
-    /// Marks a forced refresh: with 0 before it is tried, with the token's fence after it worked.
-    pub(super) async fn mark_forced(&self, account: &AccountId, fence: u64) -> Result<(), StoreError> {
-        let key = self.store.keys_of(account).token_forced(account);
-        redis::cmd("SET")
-            .arg(key)
-            .arg(fence)
-            .arg("PX")
-            .arg(millis(FORCED))
-            .query_async::<()>(&mut self.store.connection())
-            .await?;
-        Ok(())
+    /// Marks a forced refresh before it is tried.
+    pub(super) async fn mark_tried(&self, account: &AccountId) -> Result<(), StoreError> {
+        self.mark(account, TRIED.to_owned()).await
+    }
+
+    /// Marks what came of a forced refresh: whoever is refused in the next seconds asks no more.
+    pub(super) async fn mark_landed(
+        &self,
+        account: &AccountId,
+        landed: &Result<AccessToken, TokenError>,
+    ) -> Result<(), StoreError> {
+        match landed {
+            Ok(token) => self.mark(account, token.fence().to_string()).await,
+            Err(TokenError::Consent { error, .. }) => self.mark(account, format!("{CONSENT} {error}")).await,
+            Err(TokenError::Client { error, .. }) => self.mark(account, format!("{CLIENT} {error}")).await,
+            Err(TokenError::Passing { .. } | TokenError::NoCredentials | TokenError::Sealed(_)) => Ok(()),
+        }
+    }
+
+    async fn mark(&self, account: &AccountId, what: String) -> Result<(), StoreError> {
+        let keys = self.store.keys_of(account);
+        let mut call = self.mark_forced.call(&keys);
+        call.key(keys.token_forced(account)).arg(what).arg(millis(FORCED));
+        Ok(call.invoke_async::<()>(&mut self.store.connection()).await?)
     }
 }
 

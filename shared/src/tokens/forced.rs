@@ -95,11 +95,11 @@ impl Inner {
             return known;
         }
         let landed = self.fetch(account, slot, lock.fence).await;
-        if let Ok(token) = &landed {
+        if landed.is_ok() {
             count(&self.figures.forced);
-            if let Err(error) = self.cache.mark_forced(account, token.fence()).await {
-                tracing::debug!(account.hash = account.hashed(), %error, "the forced refresh is marked as one that failed");
-            }
+        }
+        if let Err(error) = self.cache.mark_landed(account, &landed).await {
+            tracing::debug!(account.hash = account.hashed(), %error, "the forced refresh is marked as one that failed");
         }
         self.cache.unlock(account, lock, rest_after(&landed)).await;
         let token = landed?;
@@ -118,13 +118,14 @@ impl Inner {
         }
         match self.cache.forced(account).await? {
             Forced::Gave(given) if given <= refused.fence() => Ok(Some(AfterRefusal::FreshRefused)),
+            Forced::Refused(error) => Err(error),
             Forced::Gave(_) => Err(TokenError::passing("the newest token is gone from Redis")),
             Forced::Failed(left) => {
                 let what = "a login was refused, and a new token could not be had moments ago".to_owned();
                 Err(TokenError::Passing { what, retry_after: Some(left) })
             }
             Forced::No => {
-                self.cache.mark_forced(account, 0).await?;
+                self.cache.mark_tried(account).await?;
                 Ok(None)
             }
         }

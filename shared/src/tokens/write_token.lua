@@ -1,5 +1,6 @@
 -- Stores a token if it is newer than the stored one. KEYS[2] token; ARGV[1] sealed, [2] issued, [3] expires, [4] fence,
 -- [5] ms to live: a span and not a time, so that a machine's wrong clock cannot end it early for all.
+even_if_full()
 local stored = tonumber(redis.call('HGET', KEYS[2], 'fence') or '0')
 if tonumber(ARGV[4]) <= stored then return 0 end
 redis.call('HSET', KEYS[2], 'sealed', ARGV[1], 'issued', ARGV[2], 'expires', ARGV[3], 'fence', ARGV[4])

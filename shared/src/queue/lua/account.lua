@@ -4,6 +4,7 @@
 
 local what, a = ARGV[1], ARGV[2]
 local key = ACCOUNT .. a
+even_if_full()
 
 local function resume()
   redis.call('HDEL', key, 'hold')

@@ -7,10 +7,6 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local PRIORITIES = { 'u', 'n', 'b' }
 local DEAD_FOR = 90 * 86400000
 
--- What lets mail go must work in a full Redis too, or it would never get emptier. A script is refused for lack of memory
--- only until its first write; deleting nothing is one that is never refused (nor is PEXPIRE).
-local function even_if_full() redis.call('DEL', P .. 'nothing') end
-
 -- Counters of jobs by state are gathered and written once, by write_counts().
 local bumps = {}
 local function bump(field, by) bumps[field] = (bumps[field] or 0) + by end

@@ -333,3 +333,41 @@ async fn a_slow_server_delays_but_loses_nothing() {
     }
     assert_eq!(setup.rig.sandbox.stats().doubled, 0);
 }
+
+#[tokio::test]
+async fn a_full_redis_is_worked_off_even_by_a_worker_that_is_new() {
+    let setup = setup().await;
+    let ids = [setup.send("x@example.org", "1").await, setup.send("x@example.org", "2").await];
+    let _: () = setup.rig.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await.unwrap();
+    let refused = setup.rig.postroom(&["send", "-"]).await.unwrap();
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    let _worker = setup.rig.worker(QUICK).unwrap();
+    for id in ids {
+        assert_eq!(setup.ends_as(id, MailState::Sent).await.attempts, 1);
+    }
+    setup.rig.sandbox.revoke(ALICE);
+    setup.rig.sandbox.expire_tokens(None);
+}
+
+#[tokio::test]
+async fn a_consent_that_dies_under_several_mails_costs_none_of_them_an_attempt() {
+    let setup = setup_with(Config { mails_per_connection: 1, ..Config::default() }).await;
+    let workers: Vec<_> = (0..2).map(|_| setup.rig.worker(QUICK).unwrap()).collect();
+    let first = setup.send("x@example.org", "first").await;
+    setup.ends_as(first, MailState::Sent).await;
+    setup.rig.sandbox.revoke(ALICE);
+    setup.rig.sandbox.expire_tokens(None);
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(setup.send("x@example.org", &number.to_string()).await);
+    }
+    until("the account to be held", PATIENCE, || async {
+        Ok(setup.queue.account(&setup.alice).await?.and_then(|account| account.hold))
+    })
+    .await
+    .unwrap();
+    for id in &ids {
+        assert_eq!(setup.ends_as(*id, MailState::Ready).await.attempts, 0, "{}", workers[0].log());
+    }
+    assert!(setup.rig.sandbox.stats().token_requests <= 3, "one for the start, two at most for the end");
+}
