@@ -12,9 +12,9 @@ mod trouble;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
 use postroom_it::binary;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stage::Stage;
 
@@ -51,13 +51,17 @@ async fn run(keep: bool) -> anyhow::Result<bool> {
     let findings = check::compare(&stage, &handed).await?;
     table::print(&stage, &findings);
     if keep {
+        // Ctrl-C in a terminal reaches Redis and the workers too: what is left of them is dropped, not stopped in order.
         stay(&stage).await?;
+    } else {
+        stage.close().await?;
     }
-    stage.close().await?;
     Ok(findings.differences.is_empty())
 }
 
 async fn stay(stage: &Stage) -> anyhow::Result<()> {
+    // Before anything is announced: a signal right after must already be heard.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let file = stage.write_exports()?;
     let postroom = binary("postroom")?;
     out::say("");
@@ -67,5 +71,9 @@ async fn stay(stage: &Stage) -> anyhow::Result<()> {
     out::say(&format!("  {} mail list --state dead", postroom.display()));
     out::say(&format!("  {} queue stats", postroom.display()));
     out::say("Ctrl-C ends it and leaves nothing behind.");
-    tokio::signal::ctrl_c().await.context("wait for Ctrl-C")
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }

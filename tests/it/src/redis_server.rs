@@ -21,8 +21,13 @@ pub enum Persistence {
     Always,
 }
 
-/// A running Redis.
+/// A running Redis: a private one, or one that was given.
 pub struct RedisServer {
+    url: String,
+    private: Option<Private>,
+}
+
+struct Private {
     port: u16,
     folder: TempDir,
     persistence: Persistence,
@@ -47,27 +52,56 @@ impl RedisServer {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let folder = tempfile::tempdir()?;
         let extra: Vec<String> = extra.iter().map(|argument| (*argument).to_owned()).collect();
-        let child = spawn(port, &folder, persistence, &extra)?;
-        let server = Self { port, folder, persistence, child: Mutex::new(child), extra };
+        let child = Mutex::new(spawn(port, &folder, persistence, &extra)?);
+        let private = Some(Private { port, folder, persistence, child, extra });
+        let server = Self { url: format!("redis://127.0.0.1:{port}/0"), private };
         server.wait().await?;
         Ok(server)
+    }
+
+    /// One that runs already, of which a database is empty. It is never restarted, stopped or configured.
+    ///
+    /// # Errors
+    /// If it is not reached, or its database holds anything.
+    pub async fn given(url: &str) -> anyhow::Result<Self> {
+        let server = Self { url: url.to_owned(), private: None };
+        let keys: u64 = server.ask(&["DBSIZE"]).await.context("POSTROOM_REDIS_URL: that Redis does not answer")?;
+        anyhow::ensure!(
+            keys == 0,
+            "POSTROOM_REDIS_URL names a database with {keys} keys; an empty one is needed: name another (…/15), or unset it"
+        );
+        Ok(server)
+    }
+
+    /// Removes all that Postroom wrote into a Redis that was given.
+    ///
+    /// # Errors
+    /// If it is not reached.
+    pub async fn clean_up(&self) -> anyhow::Result<()> {
+        if self.private.is_none() {
+            for key in self.ask::<Vec<String>>(&["KEYS", "pr:*"]).await? {
+                self.ask::<()>(&["DEL", &key]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Where it is reached.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        self.url.clone()
     }
 
     /// Ends it as a crash would, and starts it again with what it kept.
     ///
     /// # Errors
-    /// If it does not come back.
+    /// If it does not come back, or is not ours to end.
     pub async fn restart(&self, away: Duration) -> anyhow::Result<()> {
-        let mut child = self.child.lock().await;
+        let private = self.private.as_ref().context("a Redis that was given is not ours to restart")?;
+        let mut child = private.child.lock().await;
         child.kill().await?;
         tokio::time::sleep(away).await;
-        *child = spawn(self.port, &self.folder, self.persistence, &self.extra)?;
+        *child = spawn(private.port, &private.folder, private.persistence, &private.extra)?;
         self.wait().await
     }
 

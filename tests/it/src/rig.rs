@@ -19,13 +19,15 @@ pub struct RigOptions {
     pub sandbox: Config,
     /// What Redis keeps.
     pub persistence: Persistence,
+    /// A Redis that runs already, instead of a private one.
+    pub given_redis: Option<String>,
     /// Further settings of every process.
     pub settings: Vec<(String, String)>,
 }
 
 impl Default for RigOptions {
     fn default() -> Self {
-        Self { sandbox: Config::default(), persistence: Persistence::None, settings: Vec::new() }
+        Self { sandbox: Config::default(), persistence: Persistence::None, given_redis: None, settings: Vec::new() }
     }
 }
 
@@ -54,7 +56,10 @@ impl Rig {
     /// # Errors
     /// If anything cannot be started.
     pub async fn start_with(options: RigOptions) -> anyhow::Result<Self> {
-        let redis = RedisServer::start(options.persistence).await?;
+        let redis = match &options.given_redis {
+            Some(url) => RedisServer::given(url).await?,
+            None => RedisServer::start(options.persistence).await?,
+        };
         let sandbox = Sandbox::start(options.sandbox).await?;
         let folder = tempfile::tempdir()?;
         sandbox.write_dir(folder.path())?;
