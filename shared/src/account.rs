@@ -29,6 +29,13 @@ impl AccountId {
     }
 }
 
+impl AccountId {
+    /// An id that we stored ourselves, checked only for its form: it was parsed when the account was added.
+    pub(crate) fn from_stored(text: &str) -> Option<Self> {
+        text.contains('@').then(|| Self(text.to_owned()))
+    }
+}
+
 impl From<&Address> for AccountId {
     fn from(address: &Address) -> Self {
         Self(address.reveal().to_lowercase())

@@ -68,12 +68,12 @@ struct Claim {
     claimed: Millis,
     recipients: Option<Recipients>,
     count: usize,
-    keep: Vec<u8>,
+    job: Option<Arc<Job>>,
 }
 
 impl Claim {
     fn of(claimed: &Claimed) -> Self {
-        let job = claimed.job.as_ref().ok();
+        let job = claimed.job.as_ref().ok().cloned();
         Self {
             id: claimed.id,
             account: claimed.account.clone(),
@@ -82,8 +82,8 @@ impl Claim {
             attempt: claimed.attempts + 1,
             claimed: claimed.claimed,
             recipients: claimed.recipients.clone(),
-            count: job.map_or(0, |job| job.recipients.len()),
-            keep: job.and_then(|job| Job::encode_without_bytes(job).ok()).unwrap_or_default(),
+            count: job.as_ref().map_or(0, |job| job.recipients.len()),
+            job,
         }
     }
 
@@ -236,6 +236,6 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
         counted: step.counted,
         recipients: if all_open { None } else { Some(recipients) },
         event: Some(Event { at: now, what: What::Attempt(attempt) }),
-        keep: claim.keep,
+        job: claim.job,
     }
 }

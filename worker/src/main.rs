@@ -49,5 +49,6 @@ async fn start() -> anyhow::Result<()> {
             order.cancel();
         }
     });
-    postroom_worker::run(settings, orders).await
+    // A task of its own: what `main` awaits itself runs outside of the runtime's threads.
+    tokio::spawn(postroom_worker::run(settings, orders)).await?
 }

@@ -1,6 +1,7 @@
 //! Asking for work: as many jobs as there are free slots, each under a permit of its account.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{FromRedisValue, Value};
@@ -70,7 +71,7 @@ pub struct Claimed {
     /// When it was claimed, by this machine's clock.
     pub claimed: Millis,
     /// Envelope and bytes, or why they cannot be read.
-    pub job: Result<Job, JobError>,
+    pub job: Result<Arc<Job>, JobError>,
 }
 
 impl Queue {
@@ -96,7 +97,7 @@ fn read<T: FromRedisValue>(value: Option<Value>) -> Result<T, StoreError> {
 }
 
 fn read_account(text: &str) -> Result<AccountId, StoreError> {
-    text.parse().map_err(wrong)
+    AccountId::from_stored(text).ok_or_else(|| wrong("an account without an address"))
 }
 
 fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, StoreError> {
@@ -149,7 +150,7 @@ fn read_job(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<Claimed
         queued: Millis(queued),
         deadline: Millis(deadline),
         claimed: now,
-        job: Job::decode(&record),
+        job: Job::decode(&record).map(Arc::new),
     })
 }
 

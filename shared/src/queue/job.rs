@@ -1,6 +1,7 @@
 //! What travels in Redis: a mail's envelope and frozen bytes, in a versioned, compressed record.
 //!
-//! Record: one byte for the version, then a zstd frame of a MessagePack map. New fields must have a default, so that
+//! Record: one byte for the form, then a zstd frame of a MessagePack map (1), or the map itself (2: what is kept of a mail
+//! that is done, too small to be worth packing). New fields must have a default, so that
 //! two versions of Postroom can live side by side; a change that cannot have one gets a new version byte.
 
 use std::cell::RefCell;
@@ -12,7 +13,8 @@ use crate::address::Address;
 use crate::mail::Tag;
 use crate::message::Message;
 
-const VERSION: u8 = 1;
+const PACKED: u8 = 1;
+const PLAIN: u8 = 2;
 /// Level 3 is zstd's own default: on mails of 2 KB it costs some 15 µs.
 const LEVEL: i32 = 3;
 /// No honest record is larger: the largest message (35,882,577 bytes) and its envelope.
@@ -40,6 +42,9 @@ pub struct Job {
     /// The server must know SMTPUTF8: an address or a header is not ASCII.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub smtputf8: bool,
+    /// The last event of its timeline (JSON), in the record of a mail that was sent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_event: String,
     /// The message: RFC 5322, CRLF, no Bcc.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
@@ -55,7 +60,7 @@ impl fmt::Debug for Job {
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Written by a later version of Postroom, or not by Postroom at all.
-    #[error("the record has version {0}, this program reads up to {VERSION}")]
+    #[error("the record has version {0}, this program reads 1 and 2")]
     Version(u8),
     /// Cut or damaged.
     #[error("the record is damaged")]
@@ -71,7 +76,16 @@ impl Job {
     pub fn new(message: Message, tags: Vec<Tag>) -> Self {
         let smtputf8 = message.needs_smtputf8();
         let Message { envelope, message_id, subject, bytes } = message;
-        Self { from: envelope.from, recipients: envelope.recipients, message_id, subject, tags, smtputf8, bytes }
+        Self {
+            from: envelope.from,
+            recipients: envelope.recipients,
+            message_id,
+            subject,
+            tags,
+            smtputf8,
+            last_event: String::new(),
+            bytes,
+        }
     }
 
     /// The record.
@@ -87,16 +101,16 @@ impl Job {
             }
             packer.as_mut().map_or_else(|| Ok(Vec::new()), |packer| packer.compress(&plain))
         });
-        let mut record = vec![VERSION];
+        let mut record = vec![PACKED];
         record.append(&mut packed.map_err(|error| unwritable(&error))?);
         Ok(record)
     }
 
-    /// The record kept when the bytes are no longer needed.
+    /// The record kept when the bytes are no longer needed, with the last event of the timeline (JSON) or nothing.
     ///
     /// # Errors
     /// As [`Job::encode`].
-    pub fn encode_without_bytes(&self) -> Result<Vec<u8>, JobError> {
+    pub fn encode_kept(&self, last_event: String) -> Result<Vec<u8>, JobError> {
         let kept = Self {
             from: self.from.clone(),
             recipients: self.recipients.clone(),
@@ -104,9 +118,12 @@ impl Job {
             subject: self.subject.clone(),
             tags: self.tags.clone(),
             smtputf8: self.smtputf8,
+            last_event,
             bytes: Vec::new(),
         };
-        kept.encode()
+        let mut record = vec![PLAIN];
+        rmp_serde::encode::write_named(&mut record, &kept).map_err(|error| JobError::Unwritable(error.to_string()))?;
+        Ok(record)
     }
 
     /// Reads a record.
@@ -115,8 +132,10 @@ impl Job {
     /// If it is of an unknown version or damaged.
     pub fn decode(record: &[u8]) -> Result<Self, JobError> {
         let (version, packed) = record.split_first().ok_or(JobError::Damaged)?;
-        if *version != VERSION {
-            return Err(JobError::Version(*version));
+        match *version {
+            PACKED => {}
+            PLAIN => return rmp_serde::from_slice(packed).map_err(|_| JobError::Damaged),
+            other => return Err(JobError::Version(other)),
         }
         let size = match zstd::zstd_safe::get_frame_content_size(packed) {
             Ok(Some(size)) => usize::try_from(size).ok().filter(|size| *size <= LARGEST).ok_or(JobError::Damaged)?,
@@ -144,6 +163,7 @@ mod tests {
             subject: "Hello".to_owned(),
             tags: Vec::new(),
             smtputf8: false,
+            last_event: String::new(),
             bytes: b"Subject: Hello\r\n\r\nHello hello hello hello hello hello hello\r\n".to_vec(),
         }
     }
@@ -152,8 +172,8 @@ mod tests {
     fn a_record_holds_what_went_in() {
         let record = job().encode().unwrap();
         assert_eq!(Job::decode(&record).unwrap(), job());
-        let kept = Job::decode(&job().encode_without_bytes().unwrap()).unwrap();
-        assert_eq!((kept.recipients, kept.bytes.len()), (job().recipients, 0));
+        let kept = Job::decode(&job().encode_kept("{}".to_owned()).unwrap()).unwrap();
+        assert_eq!((kept.recipients, kept.bytes.len(), kept.last_event.as_str()), (job().recipients, 0, "{}"));
     }
 
     #[test]

@@ -191,7 +191,10 @@ impl Queue {
             return Ok(None);
         }
         let job = record.and_then(|record| Job::decode(&record).ok());
-        let mut timeline: Vec<Event> = log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let last = job.as_ref().map(|job| job.last_event.clone());
+        let lines = log.iter().chain(last.as_ref());
+        let mut timeline: Vec<Event> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+        timeline.sort_by_key(|event| event.at);
         let mut status = read_status(id, &fields, job, &timeline)?;
         timeline.insert(0, Event { at: status.queued_at, what: What::Queued });
         status.timeline = timeline;
@@ -298,7 +301,8 @@ impl Queue {
         let keys = self.store.keys(id.shard());
         let record: Option<Vec<u8>> =
             redis::cmd("GET").arg(keys.job(id)).query_async(&mut self.store.connection()).await?;
-        let kept = record.and_then(|record| Job::decode(&record).ok()).map(|job| job.encode_without_bytes());
+        let kept =
+            record.and_then(|record| Job::decode(&record).ok()).map(|job| job.encode_kept(job.last_event.clone()));
         let keep = kept.transpose().map_err(wrong)?.unwrap_or_default();
         let event = serde_json::to_string(&Event { at: Millis::now(), what }).map_err(wrong)?;
         let mut call = self.scripts.change.call(&keys);

@@ -1,7 +1,10 @@
 //! Ending attempts: many in one script, fenced by their leases.
 
+use std::sync::Arc;
+
 use super::Queue;
 use super::claim::Recipients;
+use super::job::Job;
 use super::push::millis;
 use super::session::{SessionId, wrong};
 use super::timeline::Event;
@@ -58,8 +61,8 @@ pub struct Settlement {
     pub recipients: Option<Recipients>,
     /// What is told in the timeline.
     pub event: Option<Event>,
-    /// What is kept of the job if it was sent: [`super::Job::encode_without_bytes`].
-    pub keep: Vec<u8>,
+    /// What the settled record is made of, if the mail was sent; without it nothing is kept but the state.
+    pub job: Option<Arc<Job>>,
 }
 
 /// What the queue made of a settlement.
@@ -103,10 +106,14 @@ impl Queue {
                 Some(event) => serde_json::to_string(event).map_err(wrong)?,
                 None => String::new(),
             };
+            let (event, keep) = match (&settlement.job, settlement.outcome) {
+                (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(event).map_err(wrong)?),
+                (_, Outcome::Sent | Outcome::Retry(_) | Outcome::Dead | Outcome::Back) => (event, Vec::new()),
+            };
             call.arg(settlement.id.to_string()).arg(settlement.session.as_str()).arg(settlement.fence);
             call.arg(settlement.outcome.as_str()).arg(at).arg(u8::from(settlement.counted));
             call.arg(settlement.reason.as_str()).arg(write_recipients(settlement.recipients.as_ref()));
-            call.arg(event).arg(settlement.keep.as_slice());
+            call.arg(event).arg(keep);
         }
         let words: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
         words.iter().map(|word| read_settled(word)).collect()

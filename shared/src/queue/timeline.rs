@@ -38,6 +38,8 @@ pub enum What {
         /// Why.
         reason: Reason,
     },
+    /// A worker delivered it that had lost its lease, after another had: it went out twice.
+    Doubled,
     /// An operator or the app cancelled it.
     Cancelled,
     /// An operator put it back into the queue.

@@ -9,6 +9,7 @@
 //! or of the sorted set `due` if it waits for a time. Entries of a lane are hints: the hash tells the truth, so a
 //! cancelled mail is simply skipped when its entry comes up.
 //!
+//! `waiting:<u|n|b>` holds the accounts whose lane of that priority is not empty, so that nobody looks into empty ones.
 //! `ring:<u|n|b>` holds the accounts that have mail of that priority and may start work: not held, and with a free
 //! **permit** (a right to one connection). Permits lie in `permits:<account>` (session → how many), the jobs under way in
 //! `load:<account>` (session → how many). A worker is a **session**: an entry of `sessions` that it keeps renewing, with
@@ -21,7 +22,7 @@
 //! |---|---|---|
 //! | `mail:`, `job:`, `log:` | push; settle | `POSTROOM_RETENTION` after the mail was sent, cancelled or discarded (the bytes at once); with the dead letter otherwise |
 //! | `idem:` | push | 24 hours, or until the mail's deadline if that is later |
-//! | `lane:`, `due`, `ring:` | push, settle, sweep | empty by themselves |
+//! | `lane:`, `waiting:`, `due`, `ring:` | push, settle, sweep | empty by themselves |
 //! | `session:`, `jobs:`, `lanes:`, `permits:`, `load:` | claim | with the session: at its leave, or when it is swept |
 //! | `mails` | push | entries older than retention and the longest wait (30 + 30 days) are trimmed by push |
 //! | `dead` | settle | entries by retry or discard; older than 90 days by the sweep |
@@ -47,6 +48,7 @@ const NAMES: &[(&str, &str)] = &[
     ("LOG", "log:"),
     ("IDEM", "idem:"),
     ("LANE", "lane:"),
+    ("WAITING", "waiting:"),
     ("RING", "ring:"),
     ("DUE", "due"),
     ("DEAD", "dead"),
@@ -66,7 +68,7 @@ const NAMES: &[(&str, &str)] = &[
     ("PULSE", "pulse"),
 ];
 
-/// The lines that make every name of [`NAMES`] a local of a Lua script whose `KEYS[1]` is [`ShardKeys::counts`].
+/// The lines that make every name above a local of a Lua script whose `KEYS[1]` is [`ShardKeys::counts`].
 #[must_use]
 pub fn lua_prelude() -> String {
     let mut lua = "local P = string.match(KEYS[1], '^(pr:{%d+}:)')\n".to_owned();

@@ -68,6 +68,9 @@ fn told(event: &Event) -> (String, String) {
         What::Attempt(attempt) => (format!("attempt {}", attempt.number), told_attempt(attempt)),
         What::TakenBack { reason, worker } => ("taken back".to_owned(), format!("{} by {worker}", reason.as_str())),
         What::Dead { reason } => ("dead".to_owned(), format!("{}: {}", reason.as_str(), reason.help())),
+        What::Doubled => {
+            ("doubled".to_owned(), "a worker delivered it that had lost its lease: it went out twice".to_owned())
+        }
         What::Cancelled => ("cancelled".to_owned(), String::new()),
         What::Retried => ("retried".to_owned(), "by an operator".to_owned()),
         What::Discarded => ("discarded".to_owned(), "by an operator".to_owned()),

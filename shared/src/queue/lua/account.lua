@@ -40,6 +40,7 @@ elseif what == 'remove' then
       write_counts()
       return 'more'
     end
+    redis.call('SREM', WAITING .. p, a)
   end
   write_counts()
   return 'ok'

@@ -48,7 +48,7 @@ local function hand_out(id, a, p)
   if tonumber(m[2]) <= now then bury(id, 'ready', 'expired') return false end
   local job = redis.call('GET', JOB .. id)
   if not job then bury(id, 'ready', 'unreadable') return false end
-  local fence = tonumber(m[3] or '0') + 1
+  local fence = string.format('%d', tonumber(m[3] or '0') + 1)
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
   moved('ready', 'sending')
   ids[#ids + 1] = id
@@ -59,7 +59,9 @@ end
 local function give(a, p, want)
   local got = 0
   while got < want and pops < MOST_POPS do
-    local popped = redis.call('LPOP', LANE .. a .. ':' .. p, math.min(want - got, 100))
+    local wanted = math.min(want - got, 100)
+    local popped = redis.call('LPOP', LANE .. a .. ':' .. p, wanted)
+    if not popped or #popped < wanted then redis.call('SREM', WAITING .. p, a) end
     if not popped then break end
     for _, id in ipairs(popped) do
       pops = pops + 1
@@ -85,10 +87,14 @@ end
 
 -- Lanes whose permits the session holds: no new login is needed.
 local function from_mine(p, fresh)
-  for _, lane in ipairs(mine) do
+  if free <= 0 or #mine == 0 then return end
+  local names = {}
+  for i, lane in ipairs(mine) do names[i] = lane.a end
+  local has_mail = waiting(p, names)
+  for i, lane in ipairs(mine) do
     if free <= 0 or pops >= MOST_POPS then return end
     local room = lane.permits * depth - lane.load
-    if room > 0 then
+    if room > 0 and has_mail[i] == 1 then
       local it = account(lane.a)
       local in_turn = p == 'u' or now - it.turn <= TURN
       if it.exists and not it.held and in_turn == fresh then

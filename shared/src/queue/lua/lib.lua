@@ -3,6 +3,8 @@
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- Numbers are handed to Redis as text where it happens for every mail: it would print each as a float.
+local NOW = string.format('%.0f', now)
 
 local PRIORITIES = { 'u', 'n', 'b' }
 local DEAD_FOR = 90 * 86400000
@@ -58,6 +60,13 @@ local function ring_all(a)
   for _, p in ipairs(PRIORITIES) do ring_one(a, p) end
 end
 
+-- Which of these accounts may have mail of a priority. `waiting:` holds every account with a lane that is not empty, and
+-- some whose lane has just become empty.
+local function waiting(p, list)
+  if #list == 0 then return {} end
+  return redis.call('SMISMEMBER', WAITING .. p, unpack(list))
+end
+
 -- Waking. A session is `<worker>:<number>`; its worker listens on one channel and hears the shard, and the account if it
 -- is asked to give up an unused permit. A publish that nobody heard went to a worker that died: the next one is tried.
 local SHARD = string.match(KEYS[1], '{(%d+)}')
@@ -107,7 +116,7 @@ local function add_due(id, at)
 end
 
 local function bury(id, from, reason)
-  redis.call('HSET', MAIL .. id, 's', 'dead', 'r', reason, 't', now)
+  redis.call('HSET', MAIL .. id, 's', 'dead', 'r', reason, 't', NOW)
   redis.call('HDEL', MAIL .. id, 'w')
   redis.call('ZADD', DEAD, now, id)
   log(id, 'dead', ',"reason":"' .. reason .. '"')
@@ -118,6 +127,7 @@ end
 local function to_lane(id, a, p, from, front)
   if not account(a).exists then return bury(id, from, 'no_account') end
   redis.call('HSET', MAIL .. id, 's', 'ready')
+  redis.call('SADD', WAITING .. p, a)
   redis.call(front and 'LPUSH' or 'RPUSH', LANE .. a .. ':' .. p, id)
   moved(from, 'ready')
 end

@@ -15,7 +15,8 @@ end
 local function store(id, a, p, send_at, ttl, hash, fingerprint, job)
   local at = math.max(now, send_at)
   local state = send_at > now and 'scheduled' or 'ready'
-  redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', now, 'd', at + ttl, 't', at)
+  redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
+    't', string.format('%.0f', at))
   redis.call('SET', JOB .. id, job)
   redis.call('XADD', MAILS, '*', 'm', id)
   if hash ~= '' then
@@ -24,6 +25,7 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, job)
   bump(state, 1)
   if state == 'scheduled' then return add_due(id, at) end
   redis.call('RPUSH', LANE .. a .. ':' .. p, id)
+  if not touched[a .. ':' .. p] then redis.call('SADD', WAITING .. p, a) end
   touch(a, p)
   pushed[a] = (pushed[a] or 0) + 1
 end

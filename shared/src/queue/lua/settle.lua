@@ -1,12 +1,13 @@
 -- Ends attempts. Fenced by the lease: only its holder moves the mail, but a delivery is never thrown away.
 -- ARGV: count, retention (ms), then for each: id, session, fence, outcome (sent|retry|dead|back), at (ms, of retry),
--- attempts to count (0|1), reason, open recipients ('' for all), event (JSON or ''), record to keep when done ('': none).
+-- attempts to count (0|1), reason, open recipients ('' for all), event (JSON or ''; of a delivery it lies in the record),
+-- record to keep when done ('': none).
 -- Answers for each: 'ok' | 'late' (delivered after the lease was lost) | 'doubled' (it had been sent already) |
 -- 'lost' (somebody else has it now) | 'gone' (nothing is known of it).
 -- A settlement may be repeated until its answer is heard: 'x' of a mail is the fence of the lease that settled it last.
 
 local count, retention = tonumber(ARGV[1]), tonumber(ARGV[2])
-local answers, loads = {}, {}
+local answers, loads, ended = {}, {}, {}
 even_if_full()
 
 local function drop_load(s, a)
@@ -19,17 +20,22 @@ local function drop_load(s, a)
   it.by = it.by + 1
 end
 
-local function done(id, from, reason, keep, fence)
-  redis.call('HSET', MAIL .. id, 's', 'sent', 'r', reason, 't', now, 'x', fence)
-  redis.call('HDEL', MAIL .. id, 'w', 'o')
-  finish(id, keep, retention)
+-- A mail that went at its first lease has no log: all there is to tell lies in the record.
+local function done(it, from, attempts, may_have_log)
+  local id = it.id
+  redis.call('HSET', MAIL .. id, 's', 'sent', 'r', it.reason, 't', NOW, 'x', it.fence, 'n', attempts)
+  if it.keep ~= '' then redis.call('SET', JOB .. id, it.keep, 'PX', retention) else redis.call('DEL', JOB .. id) end
+  redis.call('PEXPIRE', MAIL .. id, retention)
+  if may_have_log then redis.call('PEXPIRE', LOG .. id, retention) end
   moved(from, 'sent')
 end
 
-local function late(it, state, holder, a)
+local function late(it, state, holder, a, attempts)
   if it.outcome ~= 'sent' then return 'lost' end
   if state == 'sent' then
     bump('doubled', 1)
+    log(it.id, 'doubled')
+    redis.call('PEXPIRE', LOG .. it.id, retention)
     return 'doubled'
   end
   if state == 'sending' then
@@ -40,21 +46,22 @@ local function late(it, state, holder, a)
   else
     redis.call('ZREM', DUE, it.id)
   end
-  done(it.id, state, it.reason, it.keep, it.fence)
+  done(it, state, attempts, true)
   return 'late'
 end
 
 local function settle(it, m)
-  local a, p, deadline = m[4], m[5], tonumber(m[6])
-  redis.call('SREM', JOBS .. it.s, it.id)
+  local a, p, deadline, attempts = m[4], m[5], tonumber(m[6]), m[8] or '0'
+  ended[it.s] = ended[it.s] or {}
+  table.insert(ended[it.s], it.id)
   drop_load(it.s, a)
-  if it.counted then redis.call('HINCRBY', MAIL .. it.id, 'n', 1) end
+  if it.counted then attempts = string.format('%d', tonumber(attempts) + 1) end
   if it.outcome == 'sent' then
-    done(it.id, 'sending', it.reason, it.keep, it.fence)
+    done(it, 'sending', attempts, it.fence ~= '1')
     return 'ok'
   end
   if it.open ~= '' then redis.call('HSET', MAIL .. it.id, 'o', it.open) end
-  redis.call('HSET', MAIL .. it.id, 'x', it.fence)
+  redis.call('HSET', MAIL .. it.id, 'x', it.fence, 'n', attempts)
   redis.call('HDEL', MAIL .. it.id, 'w')
   if it.outcome == 'back' then
     to_lane(it.id, a, p, 'sending', true)
@@ -77,7 +84,7 @@ for i = 0, count - 1 do
     id = ARGV[at], s = ARGV[at + 1], fence = ARGV[at + 2], outcome = ARGV[at + 3], at = tonumber(ARGV[at + 4]),
     counted = ARGV[at + 5] == '1', reason = ARGV[at + 6], open = ARGV[at + 7], event = ARGV[at + 8], keep = ARGV[at + 9],
   }
-  local m = redis.call('HMGET', MAIL .. it.id, 's', 'w', 'f', 'a', 'p', 'd', 'x')
+  local m = redis.call('HMGET', MAIL .. it.id, 's', 'w', 'f', 'a', 'p', 'd', 'x', 'n')
   if not m[1] then
     answers[i + 1] = 'gone'
   elseif m[7] == it.fence then
@@ -88,12 +95,12 @@ for i = 0, count - 1 do
     if m[1] == 'sending' and m[2] == it.s and m[3] == it.fence then
       answers[i + 1] = settle(it, m)
     else
-      answers[i + 1] = late(it, m[1], m[2], m[4])
+      answers[i + 1] = late(it, m[1], m[2], m[4], m[8] or '0')
     end
-    if answers[i + 1] == 'doubled' then redis.call('PEXPIRE', LOG .. it.id, retention) end
   end
 end
 
+for s, ids in pairs(ended) do redis.call('SREM', JOBS .. s, unpack(ids)) end
 for _, it in pairs(loads) do
   local permits, load = lane_of(it.s, it.a)
   if permits > 0 then redis.call('HSET', LANES .. it.s, it.a, permits .. ':' .. math.max(0, load - it.by)) end

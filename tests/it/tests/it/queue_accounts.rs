@@ -88,7 +88,7 @@ async fn a_dead_letter_keeps_its_bytes_and_may_be_retried_with_a_new_deadline() 
     assert_eq!(queue.mail_bytes(new.id).await.unwrap().unwrap(), new.job.bytes);
     assert_eq!(queue.retry_dead(new.id, Duration::from_secs(3_600)).await.unwrap(), Some(Ok(())));
     let again = session.claim(1).await.jobs.remove(0);
-    assert_eq!(again.job.unwrap(), new.job);
+    assert_eq!(*again.job.unwrap(), new.job);
     assert!(again.deadline.since(claimed.deadline) > Duration::from_secs(3_000));
     assert_eq!(queue.retry_dead(new.id, Duration::from_secs(1)).await.unwrap(), Some(Err(MailState::Sending)));
 }
@@ -177,7 +177,7 @@ async fn every_key_of_a_finished_mail_has_an_end() {
     let session = Session::open(&queue).await;
     let claimed = session.claim(1).await.jobs.remove(0);
     let mut sent = settlement(&claimed, Outcome::Sent);
-    sent.keep = new.job.encode_without_bytes().unwrap();
+    sent.job = Some(claimed.job.unwrap());
     queue.settle(0, &[sent]).await.unwrap();
     queue.leave(0, &session.id, LEASE).await.unwrap();
     let lasting = ["pr:shards", "pr:accounts", "pr:{0}:counts", "pr:{0}:config", "pr:{0}:pulse", "pr:{0}:mails"];

@@ -61,6 +61,7 @@ pub fn job(queue: &Queue, account: &AccountId) -> NewJob {
             subject: "A subject".to_owned(),
             tags: Vec::new(),
             smtputf8: false,
+            last_event: String::new(),
             bytes: b"Subject: A subject\r\n\r\nHello\r\n".to_vec(),
         },
     }
@@ -135,7 +136,7 @@ pub fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
         counted,
         recipients: None,
         event: None,
-        keep: Vec::new(),
+        job: None,
     }
 }
 
