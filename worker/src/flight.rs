@@ -52,6 +52,12 @@ impl Flight {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All slots.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Slots that are free.
     #[must_use]
     pub fn free(&self) -> usize {

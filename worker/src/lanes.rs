@@ -3,6 +3,7 @@
 //! There is never a connection without a permit, and a permit goes back only when its connection is closed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub struct Lanes {
     lanes: Mutex<HashMap<AccountId, Lane>>,
     flight: Arc<Flight>,
+    /// Seats that are taken.
+    busy: AtomicUsize,
     /// Connections that are being closed.
     closing: TaskTracker,
 }
@@ -106,7 +109,12 @@ impl Lanes {
     /// None yet.
     #[must_use]
     pub fn new(flight: Arc<Flight>) -> Arc<Self> {
-        Arc::new(Self { lanes: Mutex::new(HashMap::new()), flight, closing: TaskTracker::new() })
+        Arc::new(Self {
+            lanes: Mutex::new(HashMap::new()),
+            flight,
+            busy: AtomicUsize::new(0),
+            closing: TaskTracker::new(),
+        })
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<AccountId, Lane>> {
@@ -142,7 +150,14 @@ impl Lanes {
     pub async fn seat(self: &Arc<Self>, account: &AccountId) -> Option<Seat> {
         let permits = Arc::clone(&self.lanes().entry(account.clone()).or_insert_with(Lane::new).unused);
         let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
+        self.busy.fetch_add(1, Ordering::Relaxed);
         Some(Seat { account: account.clone(), lanes: Arc::clone(self), permits, _permit: permit })
+    }
+
+    /// Seats that are taken.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// The account's login was refused: its other mails need not try.
@@ -295,6 +310,12 @@ impl Seat {
         {
             lane.idle.push((connection, Instant::now()));
         }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.lanes.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,7 @@
 //! No settlement is ever given up while the worker lives: what a server said must not be lost because Redis was away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
@@ -16,6 +17,10 @@ use crate::lanes::Lanes;
 
 /// Settlements gathered for one call.
 const BATCH: usize = 100;
+/// With so many more mails in hand, others are about to end: it pays to wait for them.
+const MORE_TO_COME: usize = 16;
+/// How long at most.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Stores what comes until the sending end is dropped.
 pub async fn run(
@@ -26,6 +31,14 @@ pub async fn run(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while coming.recv_many(&mut batch, BATCH).await > 0 {
+        if flight.in_hand() > batch.len() + MORE_TO_COME {
+            tokio::time::sleep(GATHER).await;
+            while batch.len() < BATCH
+                && let Ok(settlement) = coming.try_recv()
+            {
+                batch.push(settlement);
+            }
+        }
         batch.sort_by_key(|settlement: &Settlement| settlement.id.shard());
         for group in batch.chunk_by(|a, b| a.id.shard() == b.id.shard()) {
             let answers = store(&queue, group).await;

@@ -9,7 +9,8 @@
 //! or of the sorted set `due` if it waits for a time. Entries of a lane are hints: the hash tells the truth, so a
 //! cancelled mail is simply skipped when its entry comes up.
 //!
-//! `waiting:<u|n|b>` holds the accounts whose lane of that priority is not empty, so that nobody looks into empty ones.
+//! `waiting:<u|n|b>` holds the accounts that are not held and have mail of that priority, so that nobody looks into empty
+//! lanes.
 //! `ring:<u|n|b>` holds the accounts that have mail of that priority and may start work: not held, and with a free
 //! **permit** (a right to one connection). Permits lie in `permits:<account>` (session → how many), the jobs under way in
 //! `load:<account>` (session → how many). A worker is a **session**: an entry of `sessions` that it keeps renewing, with

@@ -25,6 +25,7 @@ elseif what == 'hold' then
   redis.call('HSET', key, 'hold', ARGV[3])
   redis.call('ZREM', HOLDS, a)
   if ARGV[4] ~= '0' then redis.call('ZADD', HOLDS, ARGV[4], a) end
+  for _, p in ipairs(PRIORITIES) do redis.call('SREM', WAITING .. p, a) end
 elseif what == 'resume' then
   resume()
 elseif what == 'remove' then
@@ -32,6 +33,7 @@ elseif what == 'remove' then
   redis.call('ZREM', HOLDS, a)
   for _, p in ipairs(PRIORITIES) do
     redis.call('ZREM', RING .. p, a)
+    redis.call('SREM', WAITING .. p, a)
     local ids = redis.call('LPOP', LANE .. a .. ':' .. p, 200)
     for _, id in ipairs(ids or {}) do
       if redis.call('HGET', MAIL .. id, 's') == 'ready' then bury(id, 'ready', 'no_account') end
@@ -40,7 +42,6 @@ elseif what == 'remove' then
       write_counts()
       return 'more'
     end
-    redis.call('SREM', WAITING .. p, a)
   end
   write_counts()
   return 'ok'

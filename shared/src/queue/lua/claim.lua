@@ -38,9 +38,6 @@ for i = 1, #lanes, 2 do
 end
 local by_account = {}
 for _, lane in ipairs(mine) do by_account[lane.a] = lane end
-if #mine > 1 then
-  table.sort(mine, function(x, y) return account(x.a).turn < account(y.a).turn end)
-end
 
 local function hand_out(id, a, p)
   local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'n', 'o', 'l', 'q')
@@ -77,32 +74,30 @@ local function begin_turn(a)
   account(a).turn = now
   redis.call('HSET', ACCOUNT .. a, 'turn', now)
   for _, p in ipairs(PRIORITIES) do
-    if may_start(a) and redis.call('LLEN', LANE .. a .. ':' .. p) > 0 then
-      redis.call('ZADD', RING .. p, now, a)
-    else
-      redis.call('ZREM', RING .. p, a)
-    end
+    redis.call('ZREM', RING .. p, a)
+    ring_one(a, p)
   end
 end
 
--- Lanes whose permits the session holds: no new login is needed.
-local function from_mine(p, fresh)
+-- Lanes whose permits the session holds: no new login is needed. They are taken in turn, beginning elsewhere every time.
+-- Where accounts wait in the ring, those whose turn is over stand back until the ring had its turn.
+local function from_mine(p, fresh, contended)
   if free <= 0 or #mine == 0 then return end
   local names = {}
-  for i, lane in ipairs(mine) do names[i] = lane.a end
+  for i = 1, math.min(#mine, 1000) do names[i] = mine[i].a end
   local has_mail = waiting(p, names)
-  for i, lane in ipairs(mine) do
+  for step = 1, #names do
     if free <= 0 or pops >= MOST_POPS then return end
+    local i = (step + now) % #names + 1
+    local lane = mine[i]
     local room = lane.permits * depth - lane.load
     if room > 0 and has_mail[i] == 1 then
-      local it = account(lane.a)
-      local in_turn = p == 'u' or now - it.turn <= TURN
-      if it.exists and not it.held and in_turn == fresh then
+      if not contended or (now - account(lane.a).turn <= TURN) == fresh then
         local got = give(lane.a, p, math.min(room, free))
         lane.load = lane.load + got
         lane.changed = lane.changed or got > 0
         if got > 0 and not fresh then begin_turn(lane.a) end
-        if got < room then touch(lane.a, p) end
+        if got < room and free > 0 then touch(lane.a, p) end
       end
     end
   end
@@ -134,9 +129,10 @@ local function from_ring(p)
 end
 
 for _, p in ipairs(PRIORITIES) do
-  from_mine(p, true)
+  local contended = p ~= 'u' and redis.call('ZCARD', RING .. p) > 0
+  from_mine(p, true, contended)
   from_ring(p)
-  from_mine(p, false)
+  if contended then from_mine(p, false, contended) end
 end
 
 for _, lane in ipairs(mine) do

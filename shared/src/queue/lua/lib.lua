@@ -50,7 +50,13 @@ end
 
 -- The ring of a priority holds just the accounts with mail of it that may start work.
 local function ring_one(a, p)
-  if may_start(a) and redis.call('LLEN', LANE .. a .. ':' .. p) > 0 then
+  local has_mail = redis.call('LLEN', LANE .. a .. ':' .. p) > 0
+  if not has_mail then
+    redis.call('SREM', WAITING .. p, a)
+  elseif account(a).exists and not account(a).held then
+    redis.call('SADD', WAITING .. p, a)
+  end
+  if has_mail and may_start(a) then
     redis.call('ZADD', RING .. p, 'NX', account(a).turn, a)
   else
     redis.call('ZREM', RING .. p, a)
@@ -60,8 +66,8 @@ local function ring_all(a)
   for _, p in ipairs(PRIORITIES) do ring_one(a, p) end
 end
 
--- Which of these accounts may have mail of a priority. `waiting:` holds every account with a lane that is not empty, and
--- some whose lane has just become empty.
+-- Which of these accounts may have mail of a priority to send. `waiting:` holds every account that is not held and has a
+-- lane that is not empty, and some whose lane has just become empty.
 local function waiting(p, list)
   if #list == 0 then return {} end
   return redis.call('SMISMEMBER', WAITING .. p, unpack(list))
@@ -127,7 +133,7 @@ end
 local function to_lane(id, a, p, from, front)
   if not account(a).exists then return bury(id, from, 'no_account') end
   redis.call('HSET', MAIL .. id, 's', 'ready')
-  redis.call('SADD', WAITING .. p, a)
+  if not account(a).held then redis.call('SADD', WAITING .. p, a) end
   redis.call(front and 'LPUSH' or 'RPUSH', LANE .. a .. ':' .. p, id)
   moved(from, 'ready')
 end

@@ -25,7 +25,6 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, job)
   bump(state, 1)
   if state == 'scheduled' then return add_due(id, at) end
   redis.call('RPUSH', LANE .. a .. ':' .. p, id)
-  if not touched[a .. ':' .. p] then redis.call('SADD', WAITING .. p, a) end
   touch(a, p)
   pushed[a] = (pushed[a] or 0) + 1
 end

@@ -107,7 +107,5 @@ for _, it in pairs(loads) do
 end
 mend_rings()
 write_counts()
-for _, it in pairs(loads) do
-  if may_start(it.a) and not rings_empty() then wake_any(1) break end
-end
+if redis.call('SCARD', IDLE) > 0 and not rings_empty() then wake_any(1) end
 return answers
