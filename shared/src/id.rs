@@ -30,6 +30,14 @@ impl MailId {
         Self(Uuid::from_bytes(tail))
     }
 
+    /// When the id was made: when the mail was handed over.
+    #[must_use]
+    pub fn made_at(self) -> Millis {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&self.0.as_bytes()[..6]);
+        Millis(u64::from_be_bytes(bytes))
+    }
+
     /// The shard of the queue that keeps this mail.
     #[must_use]
     pub fn shard(self) -> u16 {
@@ -64,6 +72,7 @@ mod tests {
         let later = MailId::new(1023, Millis(1_700_000_000_001));
         assert_eq!((first.shard(), later.shard()), (0, 1023));
         assert!(first < later);
+        assert_eq!(later.made_at(), Millis(1_700_000_000_001));
         assert_eq!(first.to_string().parse::<MailId>().unwrap(), first);
         assert_ne!(MailId::new(0, Millis(1)), MailId::new(0, Millis(1)));
     }

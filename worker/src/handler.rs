@@ -64,6 +64,12 @@ impl Attempted {
         Self { findings: open.iter().map(|place| (*place, meaning)).collect(), reply, ..Self::default() }
     }
 
+    /// Whether every recipient was delivered.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.findings.iter().all(|(_, verdict)| *verdict == Verdict::Delivered)
+    }
+
     fn wants_reconnect(&self) -> bool {
         self.findings.iter().any(|(_, verdict)| *verdict == Verdict::Reconnect)
             && !self.findings.iter().any(|(_, verdict)| *verdict == Verdict::Delivered)
@@ -107,7 +113,8 @@ impl Handler {
     async fn once(&self, seat: Seat, claimed: &Claimed, job: &Job, open: &[usize]) -> Attempted {
         let mut connection = match seat.take_warm().await {
             Some(connection) => connection,
-            None => match self.connect(claimed).await {
+            // Boxed, as it is rare and large: a mail's future is moved about several times.
+            None => match Box::pin(self.connect(claimed)).await {
                 Ok(connection) => connection,
                 Err(none) => return self.without_connection(none, claimed, open),
             },

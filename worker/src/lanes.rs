@@ -290,7 +290,7 @@ impl Seat {
             if is_good(&connection) {
                 return Some(connection);
             }
-            connection.quit().await;
+            Box::pin(connection.quit()).await;
         }
     }
 

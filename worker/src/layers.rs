@@ -169,7 +169,8 @@ impl SettleLayer {
                     failed: claim.failed(),
                     now,
                     policy: &self.policy,
-                    jitter: chance(),
+                    // Chance costs a call of the system; a mail that was delivered needs none.
+                    jitter: if attempted.is_delivered() { 0.0 } else { chance() },
                 };
                 let step = next_step(&attempted.findings, &situation);
                 let reason = attempted.hold.as_ref().map_or(step.reason, |(reason, _)| *reason);

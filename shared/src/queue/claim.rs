@@ -128,26 +128,25 @@ fn read_job(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<Claimed
     let mut values = row.into_iter();
     let id: String = read(values.next())?;
     let account: String = read(values.next())?;
-    let _priority: String = read(values.next())?;
     let fence = read(values.next())?;
     let attempts = read(values.next())?;
     let open: String = read(values.next())?;
     let leases_lost = read(values.next())?;
-    let queued = read(values.next())?;
     let deadline = read(values.next())?;
     let record = match values.next() {
         Some(Value::BulkString(record)) => record,
         _ => return Err(wrong("a job without a record")),
     };
+    let id: MailId = id.parse().map_err(wrong)?;
     Ok(Claimed {
-        id: id.parse().map_err(wrong)?,
+        id,
         account: read_account(&account)?,
         session: session.clone(),
         fence,
         attempts,
         recipients: Recipients::read(&open),
         leases_lost,
-        queued: Millis(queued),
+        queued: id.made_at(),
         deadline: Millis(deadline),
         claimed: now,
         job: Job::decode(&record).map(Arc::new),

@@ -82,14 +82,15 @@ impl Connection {
             return Outcome { recipients: all_open(), end: End::Refused(reply), reusable: true };
         }
         self.busy = true;
-        if let Some(end) = self.said_while_idle().await {
+        if let Some(end) = Box::pin(self.said_while_idle()).await {
             return Outcome { recipients: all_open(), end, reusable: false };
         }
         self.mails_sent += 1;
         let fits_one_flight = self.offers.pipelining && self.bdat() && mail.bytes.len() <= LARGE;
-        let ended = if fits_one_flight { self.one_flight(mail).await } else { self.envelope_first(mail).await };
+        let ended =
+            if fits_one_flight { self.one_flight(mail).await } else { Box::pin(self.envelope_first(mail)).await };
         self.idle_since = Millis::now();
-        let tidy = ended.clean && (!ended.open || self.reset().await);
+        let tidy = ended.clean && (!ended.open || Box::pin(self.reset()).await);
         let reusable = tidy && self.wire.is_quiet().unwrap_or(false);
         self.busy = !reusable;
         Outcome { recipients: ended.recipients, end: ended.end, reusable }

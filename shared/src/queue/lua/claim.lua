@@ -2,7 +2,7 @@
 -- jobs that one permit may have waiting (depth), lease (ms), count of accounts of which it holds fewer permits now, then
 -- pairs of account and permits still held (absolute, so that repeating them is harmless).
 -- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}}.
--- A job: {id, account, priority, fence, attempts, open recipients, leases lost, queued, deadline, job}.
+-- A job: {id, account, fence, attempts, open recipients, leases lost, deadline, job}.
 
 local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), math.floor(tonumber(ARGV[4]) / 2) * 2
 -- How long a session goes on with a lane before others that wait come first (ms).
@@ -40,16 +40,20 @@ local by_account = {}
 for _, lane in ipairs(mine) do by_account[lane.a] = lane end
 
 local function hand_out(id, a, p)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'n', 'o', 'l', 'q')
+  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f')
   if m[1] ~= 'ready' then return false end
   if tonumber(m[2]) <= now then bury(id, 'ready', 'expired') return false end
   local job = redis.call('GET', JOB .. id)
   if not job then bury(id, 'ready', 'unreadable') return false end
-  local fence = string.format('%d', tonumber(m[3] or '0') + 1)
+  local fence, more = '1', {}
+  if m[3] then
+    fence = string.format('%d', tonumber(m[3]) + 1)
+    more = redis.call('HMGET', MAIL .. id, 'n', 'o', 'l')
+  end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
   moved('ready', 'sending')
   ids[#ids + 1] = id
-  jobs[#jobs + 1] = { id, a, p, fence, m[4] or '0', m[5] or '', m[6] or '0', m[7], m[2], job }
+  jobs[#jobs + 1] = { id, a, fence, more[1] or '0', more[2] or '', more[3] or '0', m[2], job }
   return true
 end
 
@@ -79,28 +83,36 @@ local function begin_turn(a)
   end
 end
 
--- Lanes whose permits the session holds: no new login is needed. They are taken in turn, beginning elsewhere every time.
--- Where accounts wait in the ring, those whose turn is over stand back until the ring had its turn.
+-- Lanes whose permits the session holds: no new login is needed. Each gets its share of the free slots, for a connection
+-- sends one mail at a time; what is left goes to whoever has more. Where accounts wait in the ring, those whose turn is
+-- over stand back until the ring had its turn.
 local function from_mine(p, fresh, contended)
   if free <= 0 or #mine == 0 then return end
-  local names = {}
+  local names, able = {}, {}
   for i = 1, math.min(#mine, 1000) do names[i] = mine[i].a end
-  local has_mail = waiting(p, names)
-  for step = 1, #names do
-    if free <= 0 or pops >= MOST_POPS then return end
-    local i = (step + now) % #names + 1
+  for i, has_mail in ipairs(waiting(p, names)) do
     local lane = mine[i]
-    local room = lane.permits * depth - lane.load
-    if room > 0 and has_mail[i] == 1 then
-      if not contended or (now - account(lane.a).turn <= TURN) == fresh then
-        local got = give(lane.a, p, math.min(room, free))
+    if has_mail == 1 and lane.permits * depth > lane.load then
+      if not contended or (now - account(lane.a).turn <= TURN) == fresh then able[#able + 1] = lane end
+    end
+  end
+  local share = math.ceil(free / math.max(1, #able))
+  for _, most in ipairs({ share, free }) do
+    for step = 1, #able do
+      if free <= 0 or pops >= MOST_POPS then return end
+      local lane = able[(step + now) % #able + 1]
+      local want = math.min(lane.permits * depth - lane.load, most, free)
+      if want > 0 and not lane.empty then
+        local got = give(lane.a, p, want)
         lane.load = lane.load + got
         lane.changed = lane.changed or got > 0
+        lane.empty = got < want
         if got > 0 and not fresh then begin_turn(lane.a) end
-        if got < room and free > 0 then touch(lane.a, p) end
+        if lane.empty and free > 0 then touch(lane.a, p) end
       end
     end
   end
+  for _, lane in ipairs(able) do lane.empty = nil end
 end
 
 -- Lanes with free permits, the longest waiting first; one job a new permit.

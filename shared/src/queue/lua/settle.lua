@@ -50,8 +50,10 @@ local function late(it, state, holder, a, attempts)
   return 'late'
 end
 
-local function settle(it, m)
-  local a, p, deadline, attempts = m[4], m[5], tonumber(m[6]), m[8] or '0'
+local function settle(it, a)
+  -- At its first lease a mail has had no attempt.
+  local attempts = '0'
+  if it.fence ~= '1' then attempts = redis.call('HGET', MAIL .. it.id, 'n') or '0' end
   ended[it.s] = ended[it.s] or {}
   table.insert(ended[it.s], it.id)
   drop_load(it.s, a)
@@ -60,6 +62,8 @@ local function settle(it, m)
     done(it, 'sending', attempts, it.fence ~= '1')
     return 'ok'
   end
+  local m = redis.call('HMGET', MAIL .. it.id, 'p', 'd')
+  local p, deadline = m[1], tonumber(m[2])
   if it.open ~= '' then redis.call('HSET', MAIL .. it.id, 'o', it.open) end
   redis.call('HSET', MAIL .. it.id, 'x', it.fence, 'n', attempts)
   redis.call('HDEL', MAIL .. it.id, 'w')
@@ -84,19 +88,17 @@ for i = 0, count - 1 do
     id = ARGV[at], s = ARGV[at + 1], fence = ARGV[at + 2], outcome = ARGV[at + 3], at = tonumber(ARGV[at + 4]),
     counted = ARGV[at + 5] == '1', reason = ARGV[at + 6], open = ARGV[at + 7], event = ARGV[at + 8], keep = ARGV[at + 9],
   }
-  local m = redis.call('HMGET', MAIL .. it.id, 's', 'w', 'f', 'a', 'p', 'd', 'x', 'n')
+  local m = redis.call('HMGET', MAIL .. it.id, 's', 'w', 'f', 'a')
+  local holds = m[1] == 'sending' and m[2] == it.s and m[3] == it.fence
+  local before = not holds and m[1] and redis.call('HMGET', MAIL .. it.id, 'x', 'n') or {}
   if not m[1] then
     answers[i + 1] = 'gone'
-  elseif m[7] == it.fence then
+  elseif before[1] == it.fence then
     answers[i + 1] = 'ok'
   else
     -- What happened is told before what follows from it.
     if it.event ~= '' then redis.call('RPUSH', LOG .. it.id, it.event) end
-    if m[1] == 'sending' and m[2] == it.s and m[3] == it.fence then
-      answers[i + 1] = settle(it, m)
-    else
-      answers[i + 1] = late(it, m[1], m[2], m[4], m[8] or '0')
-    end
+    answers[i + 1] = holds and settle(it, m[4]) or late(it, m[1], m[2], m[4], before[2] or '0')
   end
 end
 
