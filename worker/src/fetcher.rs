@@ -18,9 +18,6 @@ use crate::handler::Pace;
 use crate::keeper::{Sessions, pauses};
 use crate::lanes::Lanes;
 
-/// How long a small claim waits for slots to become free.
-const GATHER: Duration = Duration::from_millis(1);
-
 /// What the fetcher needs.
 pub struct Fetcher {
     /// The queue.
@@ -80,11 +77,6 @@ impl Fetcher {
             // The hint stays; a settlement frees a slot and looks again.
             return Ok(());
         }
-        // While mails wait for every connection, a small claim can as well be a larger one a little later.
-        if self.flight.in_hand() > 2 * self.lanes.busy() && free < self.flight.slots() / 4 {
-            tokio::time::sleep(GATHER).await;
-        }
-        let free = self.flight.free();
         let _ = self.flight.take_hint(shard);
         // Without a session there is nothing to ask for; the keeper hints when there is one.
         let Some(session) = self.sessions.open(shard) else { return Ok(()) };

@@ -15,7 +15,6 @@ use apalis_core::monitor::Monitor;
 use apalis_core::task::Task;
 use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
-use apalis_core::worker::ext::parallelize::ParallelizeExt;
 use backoff::backoff::Backoff as _;
 use futures::FutureExt;
 use postroom_shared::queue::{Claimed, Queue, Settlement};
@@ -161,8 +160,8 @@ async fn hurry_after_the_drain(stop: CancellationToken, hurry: CancellationToken
     hurry.cancel();
 }
 
-/// The apalis worker, from the outermost layer inwards: each attempt a task of its own, settled, limited in time, traced,
-/// guarded against panics.
+/// The apalis worker, from the outermost layer inwards: each attempt settled, limited in time, traced, guarded against
+/// panics. All attempts are one task: a task for each (`parallelize`) cost more than it gained, for the work is waiting.
 async fn attend(
     settings: &Settings,
     backend: QueueBackend,
@@ -179,7 +178,6 @@ async fn attend(
     let worker = move |_restarts: usize| {
         WorkerBuilder::new(name.clone())
             .backend(backend.clone())
-            .parallelize(tokio::spawn)
             .layer(settle.clone())
             .layer(TimeoutLayer::new(limit))
             .layer(trace.clone())
