@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// How often queue and loop are measured, in turns; the best of each counts
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub(crate) rounds: u32,
+    /// The least ratio of the throughput for which the bench exits with 0
+    #[arg(long, value_name = "RATIO", default_value_t = 0.3)]
+    pub(crate) least_ratio: f64,
     /// Where to write the raw figures
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -115,7 +115,7 @@ fn report(arguments: &Arguments, rounds: &[Round], figures: &mut Figures) {
     figures.tell(PART, "mails/s of a loop without a queue", floor.rate, note);
     let note = format!("the same loop, with a new login every {RENEW} mails, as the worker has");
     figures.tell(PART, "mails/s of a loop that logs in as often", best(|round| round.renewing.rate), note);
-    figures.must(PART, "ratio", drained.rate / floor.rate.max(1.0), Aim::Least(0.3));
+    figures.must(PART, "ratio", drained.rate / floor.rate.max(1.0), Aim::Least(arguments.least_ratio));
     figures.aim(PART, "worker CPU s per 10,000 mails", drained.cpu * per_10_000, Aim::Most(0.5), "");
     figures.tell(PART, "Redis CPU s per 10,000 mails", drained.redis_cpu * per_10_000, "while draining");
     let note = format!("with the loop {:.2}", floor.server_cpu * per_10_000);
