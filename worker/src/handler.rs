@@ -91,7 +91,7 @@ impl Handler {
         };
         let open = open_places(claimed, job);
         let mut attempted = Attempted::back(Reason::LeaseLost);
-        for _ in 0..=RECONNECTS {
+        for reconnect in 0..=RECONNECTS {
             if self.lanes.is_refused_since(&claimed.account, claimed.claimed) {
                 return Attempted::back(Reason::Consent);
             }
@@ -102,7 +102,9 @@ impl Handler {
             if !self.sessions.holds(claimed.id.shard(), &claimed.session) {
                 return Attempted::back(Reason::LeaseLost);
             }
-            attempted = self.once(seat, claimed, job, &open).await;
+            // What ended one kept connection, such as a token's end, ends its siblings too: from then on a new one.
+            let may_be_warm = reconnect == 0;
+            attempted = self.once(seat, claimed, job, &open, may_be_warm).await;
             if !attempted.wants_reconnect() {
                 break;
             }
@@ -110,8 +112,9 @@ impl Handler {
         attempted
     }
 
-    async fn once(&self, seat: Seat, claimed: &Claimed, job: &Job, open: &[usize]) -> Attempted {
-        let mut connection = match seat.take_warm().await {
+    async fn once(&self, seat: Seat, claimed: &Claimed, job: &Job, open: &[usize], may_be_warm: bool) -> Attempted {
+        let warm = seat.take_warm(may_be_warm).await;
+        let mut connection = match warm {
             Some(connection) => connection,
             // Boxed, as it is rare and large: a mail's future is moved about several times.
             None => match Box::pin(self.connect(claimed)).await {

@@ -283,14 +283,17 @@ impl Lanes {
 
 impl Seat {
     /// A warm connection of the account, if there is one that is good for another mail. Those that are not are closed
-    /// before the caller opens another, so that the cap holds.
-    pub async fn take_warm(&self) -> Option<Connection> {
+    /// before the caller opens another, so that the cap holds; so is one where the caller wants none that is warm.
+    pub async fn take_warm(&self, may_be_warm: bool) -> Option<Connection> {
         loop {
             let (connection, _) = self.lanes.lanes().get_mut(&self.account)?.idle.pop()?;
-            if is_good(&connection) {
+            if may_be_warm && is_good(&connection) {
                 return Some(connection);
             }
             Box::pin(connection.quit()).await;
+            if !may_be_warm {
+                return None;
+            }
         }
     }
 

@@ -371,3 +371,21 @@ async fn a_consent_that_dies_under_several_mails_costs_none_of_them_an_attempt()
     }
     assert!(setup.rig.sandbox.stats().token_requests <= 3, "one for the start, two at most for the end");
 }
+
+#[tokio::test]
+async fn kept_connections_that_all_ended_with_their_token_cost_no_attempt() {
+    let setup = setup_with(Config { close_sessions_at_expiry: true, ..Config::default() }).await;
+    setup.rig.sandbox.set_config(&ConfigChange { latency_ms: Some(100), ..ConfigChange::default() });
+    let _worker = setup.rig.worker(QUICK).unwrap();
+    let jobs: Vec<_> =
+        (0..6).map(|n| mail(&setup.queue, &setup.alice, &mail_json(ALICE, "x@example.org", &n.to_string()))).collect();
+    setup.queue.push_many(&jobs).await;
+    for new in &jobs {
+        setup.ends_as(new.id, MailState::Sent).await;
+    }
+    assert_eq!(setup.rig.sandbox.stats().open_connections, 3);
+    setup.rig.sandbox.expire_tokens(None);
+    let last = setup.send("x@example.org", "after the end of all three").await;
+    let status = setup.ends_as(last, MailState::Sent).await;
+    assert_eq!((status.attempts, attempts(&status).len()), (1, 1));
+}
