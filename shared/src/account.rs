@@ -115,6 +115,14 @@ pub struct Account {
     pub hold: Option<Hold>,
 }
 
+impl Account {
+    /// An account with the defaults: a consumer mailbox with the fleet's limits, not held.
+    #[must_use]
+    pub fn new(id: AccountId) -> Self {
+        Self { id, kind: AccountKind::default(), aliases: Vec::new(), connections: None, limit: None, hold: None }
+    }
+}
+
 /// An account that may not send now. Its `Debug` masks addresses.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {

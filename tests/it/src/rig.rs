@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, Config, Sandbox};
-use postroom_shared::account::{Account, AccountId, AccountKind};
+use postroom_shared::account::{Account, AccountId};
 use postroom_shared::queue::Queue;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source, TokenSettings};
 use postroom_shared::store::Store;
@@ -122,15 +122,7 @@ impl Rig {
             refresh_token: Sandbox::refresh_token(address).into(),
         };
         credentials::save(&self.store().await?, &sealer, &id, &credentials).await?;
-        let account = Account {
-            id: id.clone(),
-            kind: AccountKind::default(),
-            aliases: Vec::new(),
-            connections: None,
-            limit: None,
-            hold: None,
-        };
-        self.queue().await?.put_account(&account).await?;
+        self.queue().await?.put_account(&Account::new(id.clone())).await?;
         Ok(id)
     }
 

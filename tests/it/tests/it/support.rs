@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postroom_it::{Persistence, RedisServer};
-use postroom_shared::account::{Account, AccountId, AccountKind};
+use postroom_shared::account::{Account, AccountId};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Priority;
 use postroom_shared::queue::{
@@ -34,15 +34,7 @@ pub async fn connect(redis: &RedisServer, settings: &[(&str, &str)]) -> Queue {
 
 pub async fn account(queue: &Queue, address: &str) -> AccountId {
     let id: AccountId = address.parse().unwrap();
-    let account = Account {
-        id: id.clone(),
-        kind: AccountKind::default(),
-        aliases: Vec::new(),
-        connections: None,
-        limit: None,
-        hold: None,
-    };
-    queue.put_account(&account).await.unwrap();
+    queue.put_account(&Account::new(id.clone())).await.unwrap();
     id
 }
 
