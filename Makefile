@@ -11,7 +11,7 @@ help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: ## 200 mails through two workers and the stand-in for Gmail; KEEP=1 stays up
-	@$(WITH_REDIS); cargo build --workspace --bins && $(TARGET)/debug/postroom-demo $(if $(KEEP),--keep)
+	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; cargo build --workspace --bins && $(TARGET)/debug/postroom-demo $(if $(KEEP),--keep)
 
 test: ## All tests that need Rust and a Redis
 	@$(WITH_REDIS); cargo build --workspace --bins && cargo test --workspace

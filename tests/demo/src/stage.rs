@@ -35,7 +35,9 @@ impl Stage {
         let began = Millis::now();
         // Sessions end with their token, as Gmail's do: that is what a token that runs out looks like.
         let sandbox = Config { close_sessions_at_expiry: true, ..Config::default() };
-        let rig = Rig::start_with(RigOptions { sandbox, ..RigOptions::default() }).await?;
+        let given = std::env::var_os("POSTROOM_REDIS_URL").map(|url| url.to_string_lossy().into_owned());
+        let given_redis = given.filter(|url| !url.is_empty());
+        let rig = Rig::start_with(RigOptions { sandbox, given_redis, ..RigOptions::default() }).await?;
         trouble::prepare(&rig.sandbox)?;
         for account in ACCOUNTS {
             rig.add_account(account).await?;
@@ -95,7 +97,7 @@ impl Stage {
             anyhow::ensure!(status.success(), "a worker ended with {status}; it wrote:\n{}", worker.log());
         }
         self.rig.sandbox.stop().await;
-        Ok(())
+        self.rig.redis.clean_up().await
     }
 
     /// Writes the settings that lead here as a file for a shell to read.
