@@ -133,19 +133,11 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
-    use postroom_shared::account::AccountKind;
-
     use super::*;
 
     fn account(id: &str, aliases: &[&str]) -> Account {
-        Account {
-            id: id.parse().unwrap(),
-            kind: AccountKind::Consumer,
-            aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(),
-            connections: None,
-            limit: None,
-            hold: None,
-        }
+        let aliases = aliases.iter().map(|alias| alias.parse().unwrap()).collect();
+        Account { aliases, ..Account::new(id.parse().unwrap()) }
     }
 
     #[test]

@@ -19,7 +19,6 @@ pub struct Flight {
     store: Store,
     state: Mutex<State>,
     hint: Notify,
-    landed: Notify,
 }
 
 #[derive(Default)]
@@ -39,7 +38,7 @@ impl Flight {
             shards: vec![true; usize::from(store.shards())],
             mend: BTreeSet::new(),
         };
-        Self { slots, store, state: Mutex::new(state), hint: Notify::new(), landed: Notify::new() }
+        Self { slots, store, state: Mutex::new(state), hint: Notify::new() }
     }
 
     /// The shard of an account.
@@ -88,12 +87,8 @@ impl Flight {
                 Some(account)
             })
             .collect();
-        let empty = state.jobs.is_empty();
         drop(state);
         self.hint.notify_one();
-        if empty {
-            self.landed.notify_waiters();
-        }
         accounts
     }
 
@@ -150,16 +145,5 @@ impl Flight {
     /// Waits for any hint.
     pub async fn hinted_at_all(&self) {
         self.hint.notified().await;
-    }
-
-    /// Waits until nothing is in hand.
-    pub async fn all_landed(&self) {
-        loop {
-            let landed = self.landed.notified();
-            if self.in_hand() == 0 {
-                return;
-            }
-            landed.await;
-        }
     }
 }

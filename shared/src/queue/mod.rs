@@ -24,7 +24,7 @@ pub use claim::{Claim, ClaimAnswer, Claimed, Recipients};
 pub use dead::DeadFilter;
 pub use job::{Job, JobError};
 pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
-pub use push::{NewJob, PushError, PushLimits, Pushed};
+pub use push::{NewJob, PushError, Pushed};
 pub use session::{Beat, SessionId, Wake};
 pub use settle::{Outcome, Settled, Settlement};
 pub use stats::{LaneStats, QueueStats};

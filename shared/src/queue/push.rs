@@ -76,19 +76,6 @@ pub enum PushError {
     Store(#[from] StoreError),
 }
 
-/// Bounds of one call, for callers that gather mails.
-#[derive(Debug, Clone, Copy)]
-pub struct PushLimits {
-    /// Mails that one call stores in one step.
-    pub mails: usize,
-}
-
-impl Default for PushLimits {
-    fn default() -> Self {
-        Self { mails: SLICE }
-    }
-}
-
 struct Encoded<'a> {
     place: usize,
     new: &'a NewJob,

@@ -96,17 +96,6 @@ fn open(settings: &RedisSettings) -> Result<redis::Client, StoreError> {
     })
 }
 
-/// Whether Redis answers at all, asked once and without patience.
-///
-/// # Errors
-/// If it does not.
-pub async fn connect_once(settings: &RedisSettings) -> Result<(), StoreError> {
-    let client = open(settings)?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
-    redis::cmd("PING").query_async::<()>(&mut connection).await?;
-    Ok(())
-}
-
 impl Store {
     /// Connects, and settles how many shards there are.
     ///

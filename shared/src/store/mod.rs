@@ -4,5 +4,5 @@ mod connection;
 pub mod keys;
 mod script;
 
-pub use connection::{Store, StoreError, connect_once};
+pub use connection::{Store, StoreError};
 pub use script::Script;
