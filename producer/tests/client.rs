@@ -7,19 +7,12 @@ mod support;
 use std::time::Duration;
 
 use postroom::{Cancelled, Client, Draft, MailId, MailState, NewMail, SendError};
-use postroom_shared::account::{Account, AccountKind};
+use postroom_shared::account::Account;
 use serde_json::json;
 use support::Redis;
 
 fn account(id: &str) -> Account {
-    Account {
-        id: id.parse().unwrap(),
-        kind: AccountKind::Consumer,
-        aliases: Vec::new(),
-        connections: None,
-        limit: None,
-        hold: None,
-    }
+    Account::new(id.parse().unwrap())
 }
 
 fn mail(subject: &str) -> NewMail {

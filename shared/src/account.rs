@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,6 +77,25 @@ pub enum AccountKind {
 }
 
 impl AccountKind {
+    /// Messages in any 24 hours (gmail.md, "Limits").
+    #[must_use]
+    pub fn messages(self) -> u32 {
+        match self {
+            Self::Consumer => 500,
+            Self::Workspace => 2_000,
+            Self::Relay => 10_000,
+        }
+    }
+
+    /// Recipients in any 24 hours (gmail.md, "Limits").
+    #[must_use]
+    pub fn recipients(self) -> u32 {
+        match self {
+            Self::Consumer => 500,
+            Self::Workspace | Self::Relay => 10_000,
+        }
+    }
+
     /// The word in settings, listings and Redis.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -98,8 +118,14 @@ impl FromStr for AccountKind {
     }
 }
 
+/// Stands for an OAuth2 client in Redis and on screens: 16 hex digits of a hash of its id.
+#[must_use]
+pub fn client_hash(client_id: &str) -> String {
+    Sha256::digest(client_id.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// An account as it is stored, without its secrets (those lie sealed in [`crate::tokens`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// Names the account, and is the user that logs in.
     pub id: AccountId,
@@ -111,15 +137,60 @@ pub struct Account {
     pub connections: Option<u32>,
     /// Messages in any 24 hours; `None`: what its kind allows.
     pub limit: Option<u32>,
-    /// Whether it is held, why and until when.
-    pub hold: Option<Hold>,
+    /// Recipients in any 24 hours; `None`: what its kind allows, or no limit where `limit` is its own.
+    #[serde(default)]
+    pub recipients: Option<u32>,
+    /// Per cent of both limits that only urgent mail may use. Default 0.
+    #[serde(default)]
+    pub urgent_share: u32,
+    /// Mails a second over the whole fleet; `None`: as quickly as they go.
+    #[serde(default)]
+    pub rate: Option<f64>,
+    /// Mails that may go at once after a pause, where there is a `rate`. Default 1.
+    #[serde(default)]
+    pub burst: Option<u32>,
+    /// Stands for the OAuth2 client, as [`client_hash`] makes it; accounts of one client fall and rise together.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// What keeps it from sending, one hold for each reason; it sends again when none is left. Only what the queue says,
+    /// never read when an account is put.
+    pub holds: Vec<Hold>,
 }
 
 impl Account {
     /// An account with the defaults: a consumer mailbox with the fleet's limits, not held.
     #[must_use]
     pub fn new(id: AccountId) -> Self {
-        Self { id, kind: AccountKind::default(), aliases: Vec::new(), connections: None, limit: None, hold: None }
+        Self {
+            id,
+            kind: AccountKind::default(),
+            aliases: Vec::new(),
+            connections: None,
+            limit: None,
+            recipients: None,
+            urgent_share: 0,
+            rate: None,
+            burst: None,
+            client: None,
+            holds: Vec::new(),
+        }
+    }
+
+    /// Messages and recipients in any 24 hours; `None`: no limit.
+    #[must_use]
+    pub fn budget(&self) -> (u32, Option<u32>) {
+        let recipients = match (self.recipients, self.limit) {
+            (Some(own), _) => Some(own),
+            (None, Some(_)) => None,
+            (None, None) => Some(self.kind.recipients()),
+        };
+        (self.limit.unwrap_or(self.kind.messages()), recipients)
+    }
+
+    /// The hold that lasts longest: one that waits for a person before any that ends by itself.
+    #[must_use]
+    pub fn hold(&self) -> Option<&Hold> {
+        self.holds.iter().max_by_key(|hold| hold.until.unwrap_or(Millis(u64::MAX)))
     }
 }
 
@@ -134,17 +205,36 @@ pub struct Hold {
     pub since: Millis,
     /// What a person is told: the server's words or the operator's note.
     pub note: String,
+    /// How many holds of this reason followed each other with no delivery in between, this one counted.
+    #[serde(default)]
+    pub times: u32,
+}
+
+/// For how long an account is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// Until a person acts.
+    UntilAPerson,
+    /// For so long the first time, doubled each time the same reason comes again with no delivery in between, at most up
+    /// to `most`; then it goes on by itself, with one mail first.
+    For {
+        /// The first pause.
+        least: Duration,
+        /// The longest; shorter than `least` means that the pause does not grow.
+        most: Duration,
+    },
 }
 
 impl fmt::Debug for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reason, until, since, note } = self;
+        let Self { reason, until, since, note, times } = self;
         let note = mask_addresses(note);
         f.debug_struct("Hold")
             .field("reason", reason)
             .field("until", until)
             .field("since", since)
             .field("note", &note)
+            .field("times", times)
             .finish()
     }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
-use postroom_shared::account::{AccountId, Hold};
+use postroom_shared::account::{AccountId, Pause};
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::queue::{Attempt, Claimed, Event, Job, Outcome, Queue, Recipients, SessionId, Settlement, What};
@@ -145,7 +145,7 @@ impl SettleLayer {
         let now = Millis::now();
         let step = self.decide(&claim, &attempted, now);
         if let Some((reason, note)) = &attempted.hold {
-            self.hold(&claim.account, *reason, note, now).await;
+            self.hold(&claim.account, *reason, note).await;
         }
         tell(&claim, &attempted, &step, now);
         self.settlements.send(settlement(claim, attempted, step, now)).map_err(|_| "the settler has ended".into())
@@ -179,11 +179,10 @@ impl SettleLayer {
         }
     }
 
-    async fn hold(&self, account: &AccountId, reason: Reason, note: &str, now: Millis) {
-        let hold = Hold { reason, until: None, since: now, note: note.to_owned() };
+    async fn hold(&self, account: &AccountId, reason: Reason, note: &str) {
         let hash = account.hashed();
-        match self.queue.hold(account, &hold).await {
-            Ok(()) => warn!(account.hash = %hash, reason = reason.as_str(), "the account is held until a person acts"),
+        match self.queue.hold(account, reason, note, Pause::UntilAPerson).await {
+            Ok(_) => warn!(account.hash = %hash, reason = reason.as_str(), "the account is held until a person acts"),
             Err(error) => warn!(account.hash = %hash, %error, "the account could not be held yet"),
         }
     }
@@ -202,10 +201,10 @@ fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, now: Millis) {
     let took_ms = now.since(claim.claimed).as_millis();
     match (said, step.outcome) {
         (_, Outcome::Sent) => info!(outcome, reason, took_ms, "attempt finished"),
-        (Some(reply), Outcome::Retry(_) | Outcome::Dead | Outcome::Back) => {
+        (Some(reply), Outcome::Retry(_) | Outcome::Check(_) | Outcome::Dead | Outcome::Back) => {
             warn!(outcome, reason, took_ms, %reply, "attempt finished");
         }
-        (None, Outcome::Retry(_) | Outcome::Dead | Outcome::Back) => {
+        (None, Outcome::Retry(_) | Outcome::Check(_) | Outcome::Dead | Outcome::Back) => {
             warn!(outcome, reason, took_ms, "attempt finished");
         }
     }
@@ -213,7 +212,7 @@ fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, now: Millis) {
 
 fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -> Settlement {
     let retry_at = match step.outcome {
-        Outcome::Retry(at) => Some(at),
+        Outcome::Retry(at) | Outcome::Check(at) => Some(at),
         Outcome::Sent | Outcome::Dead | Outcome::Back => None,
     };
     let all_open = step.failed.is_empty() && step.open.len() == claim.count;
@@ -235,6 +234,8 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
         outcome: step.outcome,
         reason: step.reason,
         counted: step.counted,
+        spent: if step.outcome == Outcome::Sent { claim.count } else { 0 },
+        proves: step.outcome == Outcome::Sent,
         recipients: if all_open { None } else { Some(recipients) },
         event: Some(Event { at: now, what: What::Attempt(attempt) }),
         job: claim.job,

@@ -45,7 +45,7 @@ fn print(stats: &QueueStats, out: &mut Out) -> Result<(), Failure> {
     let mut lanes = Table::new(&["ACCOUNT", "URGENT", "NORMAL", "BULK", "PERMITS", "HELD"]);
     for lane in &stats.lanes {
         let [urgent, normal, bulk] = waiting(lane);
-        let held = lane.account.hold.as_ref().map(|hold| format!("{}, {}", hold.reason.as_str(), when(hold)));
+        let held = lane.account.hold().map(|hold| format!("{}, {}", hold.reason.as_str(), when(hold)));
         lanes.row([
             lane.account.id.reveal().to_owned(),
             urgent.to_string(),

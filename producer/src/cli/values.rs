@@ -45,6 +45,14 @@ pub(super) fn mail_id(text: &str) -> Result<MailId, String> {
     text.parse().map_err(|_| "not the id of a mail: ids look like 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10".to_owned())
 }
 
+/// Mails a second, from one in 100 s to 10,000.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(rate) if (0.01..=10_000.0).contains(&rate) => Ok(rate),
+        Ok(_) | Err(_) => Err("not a number of mails a second from 0.01 to 10000".to_owned()),
+    }
+}
+
 /// `2h`, `90m`, `1d12h`, or seconds.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let seconds = text.trim().parse::<u64>().ok().map(Duration::from_secs);

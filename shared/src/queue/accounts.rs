@@ -1,10 +1,14 @@
 //! Accounts in the queue: put, look up, hold, resume, remove. Their secrets lie elsewhere (`tokens`).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::Queue;
+use super::push::millis;
 use super::session::wrong;
-use crate::account::{Account, AccountId, Hold};
+use crate::account::{Account, AccountId, Hold, Pause};
+use crate::clock::Millis;
+use crate::reason::Reason;
 use crate::store::StoreError;
 use crate::store::keys::ACCOUNTS;
 
@@ -23,15 +27,42 @@ pub enum AccountError {
 }
 
 impl Queue {
-    /// Adds an account, or changes it and ends its hold. Mail that waits for it may go at once.
+    /// Adds an account, or renews it: its holds end, and it is tried with one mail first. So are those of the other accounts
+    /// of its client that were held because of the client.
     ///
     /// # Errors
     /// If Redis did not do it.
     pub async fn put_account(&self, account: &Account) -> Result<(), AccountError> {
+        self.store_account("put", account).await?;
+        self.lift_client(account).await
+    }
+
+    /// Changes what is known of an account. Its holds stay: nothing that led to them has changed.
+    ///
+    /// # Errors
+    /// If Redis did not do it.
+    pub async fn change_account(&self, account: &Account) -> Result<(), AccountError> {
+        self.store_account("change", account).await
+    }
+
+    async fn store_account(&self, verb: &str, account: &Account) -> Result<(), AccountError> {
         let aliases = serde_json::to_string(&account.aliases).map_err(wrong)?;
-        let number = |value: Option<u32>| value.map(|value| value.to_string()).unwrap_or_default();
-        let details = [account.kind.as_str().to_owned(), aliases, number(account.connections), number(account.limit)];
-        self.change_account("put", &account.id, &details).await?;
+        let text = |value: Option<u32>| value.map(|value| value.to_string()).unwrap_or_default();
+        let (messages, recipients) = account.budget();
+        let details = [
+            account.kind.as_str().to_owned(),
+            aliases,
+            text(account.connections),
+            text(account.limit),
+            text(account.recipients),
+            account.urgent_share.to_string(),
+            account.rate.map(|rate| rate.to_string()).unwrap_or_default(),
+            text(account.burst),
+            account.client.clone().unwrap_or_default(),
+            messages.to_string(),
+            text(recipients),
+        ];
+        self.call_account(verb, &account.id, &details).await?;
         let mut connection = self.store.connection();
         let added = redis::cmd("SADD").arg(ACCOUNTS).arg(account.id.reveal()).query_async::<()>(&mut connection).await;
         Ok(added.map_err(StoreError::from)?)
@@ -71,22 +102,104 @@ impl Queue {
         known.map(|(id, fields)| read_account(id.clone(), &fields)).collect()
     }
 
-    /// Keeps an account from sending. Its mails keep their place and lose nothing.
+    /// Keeps an account from sending, besides what keeps it already; its mails keep their place and lose nothing. A hold of
+    /// the same reason that still lasts is not made longer. Answers until when this reason holds; `None`: until a person
+    /// acts.
     ///
     /// # Errors
     /// If there is no such account or Redis did not do it.
-    pub async fn hold(&self, id: &AccountId, hold: &Hold) -> Result<(), AccountError> {
-        let json = serde_json::to_string(hold).map_err(wrong)?;
-        let until = hold.until.map_or(0, |until| until.0).to_string();
-        self.change_account("hold", id, &[json, until]).await
+    pub async fn hold(
+        &self,
+        id: &AccountId,
+        reason: Reason,
+        note: &str,
+        pause: Pause,
+    ) -> Result<Option<Millis>, AccountError> {
+        let (least, most) = match pause {
+            Pause::UntilAPerson => ("-1".to_owned(), "0".to_owned()),
+            Pause::For { least, most } => (millis(least).to_string(), millis(most).to_string()),
+        };
+        let answer = self.call_account("hold", id, &[reason.as_str().to_owned(), note.to_owned(), least, most]).await?;
+        Ok(answer.parse().ok().filter(|until| *until > 0).map(Millis))
     }
 
-    /// Ends an account's hold.
+    /// Holds every account of this account's OAuth2 client, because the client itself is refused. Answers how many.
+    ///
+    /// # Errors
+    /// If there is no such account or Redis did not do it.
+    pub async fn hold_client(&self, id: &AccountId, note: &str) -> Result<usize, AccountError> {
+        let known = self.account(id).await?.ok_or(AccountError::Unknown)?;
+        self.hold(id, Reason::Client, note, Pause::UntilAPerson).await?;
+        let mut held = 1;
+        for other in self.siblings(&known).await? {
+            match self.hold(&other, Reason::Client, note, Pause::UntilAPerson).await {
+                Ok(_) => held += 1,
+                Err(AccountError::Unknown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(held)
+    }
+
+    /// Gmail refused for a used-up quota earlier than we counted: somebody else uses the mailbox, or its limit is lower.
+    /// The ledger says so until the next delivery.
+    ///
+    /// # Errors
+    /// If there is no such account or Redis did not do it.
+    pub async fn correct_ledger(&self, id: &AccountId) -> Result<(), AccountError> {
+        self.call_account("used_up", id, &[]).await.map(|_| ())
+    }
+
+    /// Ends all holds of an account; it is tried with one mail first. Ends the holds because of its client for the client's
+    /// other accounts, too.
     ///
     /// # Errors
     /// If there is no such account or Redis did not do it.
     pub async fn resume(&self, id: &AccountId) -> Result<(), AccountError> {
-        self.change_account("resume", id, &[]).await
+        self.call_account("resume", id, &[String::new()]).await?;
+        let known = self.account(id).await?.ok_or(AccountError::Unknown)?;
+        self.lift_client(&known).await
+    }
+
+    /// Ends an account's hold of one reason, if there is one.
+    ///
+    /// # Errors
+    /// If there is no such account or Redis did not do it.
+    pub async fn lift(&self, id: &AccountId, reason: Reason) -> Result<(), AccountError> {
+        self.call_account("resume", id, &[reason.as_str().to_owned()]).await.map(|_| ())
+    }
+
+    async fn lift_client(&self, account: &Account) -> Result<(), AccountError> {
+        for other in self.siblings(account).await? {
+            match self.lift(&other, Reason::Client).await {
+                Ok(()) | Err(AccountError::Unknown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The other accounts of an account's client.
+    async fn siblings(&self, account: &Account) -> Result<Vec<AccountId>, StoreError> {
+        if account.client.is_none() {
+            return Ok(Vec::new());
+        }
+        let all = self.accounts().await?;
+        let others = all.into_iter().filter(|other| other.id != account.id && other.client == account.client);
+        Ok(others.map(|other| other.id).collect())
+    }
+
+    /// Whether the account may log in now, which counts as a login; else how long to wait: its mails are not handed out so
+    /// long. See `lua/login.lua` for the rule.
+    ///
+    /// # Errors
+    /// If Redis did not do it.
+    pub async fn may_log_in(&self, id: &AccountId) -> Result<Option<Duration>, StoreError> {
+        let keys = self.store.keys_of(id);
+        let mut call = self.scripts.login.call(&keys);
+        call.arg(id.reveal()).arg(self.limits.login_burst).arg(millis(self.limits.login_interval));
+        let pause: u64 = call.invoke_async(&mut self.store.connection()).await?;
+        Ok((pause > 0).then(|| Duration::from_millis(pause)))
     }
 
     /// Removes an account; mails that wait for it become dead letters.
@@ -98,8 +211,8 @@ impl Queue {
         loop {
             let mut call = self.scripts.account.call(&keys);
             call.arg("remove").arg(id.reveal());
-            let word: String = call.invoke_async(&mut self.store.connection()).await?;
-            if word != "more" {
+            let words: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
+            if words.first().is_none_or(|word| word != "more") {
                 break;
             }
         }
@@ -108,17 +221,18 @@ impl Queue {
         Ok(())
     }
 
-    async fn change_account(&self, what: &str, id: &AccountId, details: &[String]) -> Result<(), AccountError> {
+    async fn call_account(&self, what: &str, id: &AccountId, details: &[String]) -> Result<String, AccountError> {
         let keys = self.store.keys_of(id);
         let mut call = self.scripts.account.call(&keys);
         call.arg(what).arg(id.reveal());
         for detail in details {
             call.arg(detail.as_str());
         }
-        let answer: Result<String, _> = call.invoke_async(&mut self.store.connection()).await;
-        match answer.map_err(StoreError::from)?.as_str() {
-            "ok" => Ok(()),
-            "no_account" => Err(AccountError::Unknown),
+        let answer: Result<Vec<String>, _> = call.invoke_async(&mut self.store.connection()).await;
+        let answer = answer.map_err(StoreError::from)?;
+        match answer.first().map(String::as_str) {
+            Some("ok") => Ok(answer.get(1).cloned().unwrap_or_default()),
+            Some("no_account") => Err(AccountError::Unknown),
             other => Err(wrong(format!("{other:?} to a change of an account")).into()),
         }
     }
@@ -127,13 +241,22 @@ impl Queue {
 fn read_account(id: AccountId, fields: &HashMap<String, String>) -> Result<Account, StoreError> {
     let field = |name: &str| fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
     let number = |name: &str| field(name).map(str::parse::<u32>).transpose().map_err(wrong);
-    let hold: Option<Hold> = field("hold").map(serde_json::from_str).transpose().map_err(wrong)?;
+    let causes: HashMap<String, Hold> =
+        field("hold").map(serde_json::from_str).transpose().map_err(wrong)?.unwrap_or_default();
+    let now = Millis::now();
+    let mut holds: Vec<Hold> = causes.into_values().filter(|hold| hold.until.is_none_or(|until| until > now)).collect();
+    holds.sort_by_key(|hold| hold.since);
     Ok(Account {
         id,
         kind: field("kind").unwrap_or_default().parse().map_err(wrong)?,
         aliases: field("aliases").map(serde_json::from_str).transpose().map_err(wrong)?.unwrap_or_default(),
         connections: number("connections")?,
         limit: number("limit")?,
-        hold,
+        recipients: number("recipients")?,
+        urgent_share: number("share")?.unwrap_or(0),
+        rate: field("rate").map(str::parse).transpose().map_err(wrong)?,
+        burst: number("burst")?,
+        client: field("client").map(str::to_owned),
+        holds,
     })
 }

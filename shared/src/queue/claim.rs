@@ -62,8 +62,12 @@ pub struct Claimed {
     pub attempts: u32,
     /// Which recipients are still open; `None`: all.
     pub recipients: Option<Recipients>,
-    /// Leases of this mail that ran out.
+    /// Leases of this mail that ran out while its bytes may have been leaving.
     pub leases_lost: u32,
+    /// The server may have taken it already.
+    pub doubt: Option<Doubt>,
+    /// The queue knows already that its bytes are about to leave: it came for a connection that stands.
+    pub begun: bool,
     /// When it was handed over.
     pub queued: Millis,
     /// Until when it is tried.
@@ -72,6 +76,23 @@ pub struct Claimed {
     pub claimed: Millis,
     /// Envelope and bytes, or why they cannot be read.
     pub job: Result<Arc<Job>, JobError>,
+}
+
+/// A mail that the server may have taken: the connection, or the worker, was lost after its bytes began to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    /// When it came up.
+    pub since: Millis,
+    /// How often the Sent mailbox was asked since, in vain or without an answer.
+    pub asked: u32,
+}
+
+impl Doubt {
+    /// `<since>:<asked>`; empty: none.
+    fn read(text: &str) -> Option<Self> {
+        let (since, asked) = text.split_once(':')?;
+        Some(Self { since: Millis(since.parse().ok()?), asked: asked.parse().ok()? })
+    }
 }
 
 impl Queue {
@@ -132,6 +153,8 @@ fn read_job(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<Claimed
     let attempts = read(values.next())?;
     let open: String = read(values.next())?;
     let leases_lost = read(values.next())?;
+    let doubt: String = read(values.next())?;
+    let begun = read::<u8>(values.next())? == 1;
     let deadline = read(values.next())?;
     let record = match values.next() {
         Some(Value::BulkString(record)) => record,
@@ -146,6 +169,8 @@ fn read_job(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<Claimed
         attempts,
         recipients: Recipients::read(&open),
         leases_lost,
+        doubt: Doubt::read(&doubt),
+        begun,
         queued: id.made_at(),
         deadline: Millis(deadline),
         claimed: now,

@@ -199,7 +199,7 @@ impl Queue {
         timeline.insert(0, Event { at: status.queued_at, what: What::Queued });
         status.timeline = timeline;
         if !status.state.is_final() {
-            status.held = self.account(&status.account).await?.and_then(|account| account.hold);
+            status.held = self.account(&status.account).await?.and_then(|account| account.hold().cloned());
         }
         Ok(Some(status))
     }

@@ -4,6 +4,7 @@
 //! can ask of the queue. Nothing here knows what a reply means or when a mail is tried again.
 
 mod accounts;
+mod budget;
 mod claim;
 mod dead;
 mod job;
@@ -20,13 +21,14 @@ use crate::settings::{LimitSettings, RedisSettings};
 use crate::store::{Script, Store, StoreError};
 
 pub use accounts::AccountError;
-pub use claim::{Claim, ClaimAnswer, Claimed, Recipients};
+pub use budget::{Budget, Use};
+pub use claim::{Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::DeadFilter;
 pub use job::{Job, JobError};
 pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
 pub use push::{NewJob, PushError, Pushed};
 pub use session::{Beat, SessionId, Wake};
-pub use settle::{Outcome, Settled, Settlement};
+pub use settle::{Begin, Outcome, Settled, Settlement};
 pub use stats::{LaneStats, QueueStats};
 pub use timeline::{Attempt, Event, What};
 
@@ -45,18 +47,24 @@ struct Scripts {
     settle: Script,
     session: Script,
     account: Script,
+    login: Script,
     change: Script,
 }
 
 impl Scripts {
     fn new() -> Self {
-        let with_lib = |text| Script::new(&[include_str!("lua/lib.lua"), text]);
+        let with_lib = |text| {
+            let [lib, limits] = [include_str!("lua/lib.lua"), include_str!("lua/limits.lua")];
+            let [lanes, sweep] = [include_str!("lua/lanes.lua"), include_str!("lua/sweep.lua")];
+            Script::new(&[lib, limits, lanes, sweep, text])
+        };
         Self {
             push: with_lib(include_str!("lua/push.lua")),
             claim: with_lib(include_str!("lua/claim.lua")),
             settle: with_lib(include_str!("lua/settle.lua")),
             session: with_lib(include_str!("lua/session.lua")),
             account: with_lib(include_str!("lua/account.lua")),
+            login: with_lib(include_str!("lua/login.lua")),
             change: with_lib(include_str!("lua/change.lua")),
         }
     }

@@ -139,7 +139,8 @@ impl Queue {
             };
             let ttl = new.ttl.unwrap_or(self.limits.mail_ttl);
             call.arg(new.id.to_string()).arg(new.account.reveal()).arg(new.priority.letter().to_string());
-            call.arg(new.send_at.map_or(0, |at| at.0)).arg(millis(ttl)).arg(hash).arg(print).arg(record.as_slice());
+            call.arg(new.send_at.map_or(0, |at| at.0)).arg(millis(ttl)).arg(hash).arg(print);
+            call.arg(new.job.recipients.len().max(1)).arg(record.as_slice());
         }
         match call.invoke_async::<Vec<(String, String)>>(&mut self.store.connection()).await {
             Ok(rows) => rows.iter().map(|(word, id)| answer(word, id)).collect(),

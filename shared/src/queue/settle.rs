@@ -15,6 +15,8 @@ use crate::store::StoreError;
 
 /// Settlements in one call of the script.
 const SLICE: usize = 100;
+/// So many deliveries earn a login: half of what a connection carries, so that a fleet that sends never runs out of logins.
+const DELIVERIES_A_LOGIN: u32 = 25;
 
 /// What becomes of a mail after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Outcome {
     Sent,
     /// It is tried again at a time, or is a dead letter if that is past its deadline.
     Retry(Millis),
+    /// The server may have taken it: at a time, the account's Sent mailbox is asked before it is sent again.
+    Check(Millis),
     /// It is a dead letter.
     Dead,
     /// It takes its place again at once; for a worker that stops and an account that was held meanwhile.
@@ -36,6 +40,7 @@ impl Outcome {
         match self {
             Self::Sent => "sent",
             Self::Retry(_) => "retry",
+            Self::Check(_) => "check",
             Self::Dead => "dead",
             Self::Back => "back",
         }
@@ -57,6 +62,12 @@ pub struct Settlement {
     pub reason: Reason,
     /// Whether this cost the mail an attempt.
     pub counted: bool,
+    /// To how many recipients the mail may have gone in this attempt: counts in the account's ledger of 24 hours. 0: it
+    /// surely did not go.
+    pub spent: usize,
+    /// Whether the account proved that it may send: the server answered a recipient or the bytes, and not with a refusal of
+    /// the account. Until an account has proved it, it is tried with one mail.
+    pub proves: bool,
     /// Which recipients stay open; `None`: as before.
     pub recipients: Option<Recipients>,
     /// What is told in the timeline.
@@ -80,44 +91,92 @@ pub enum Settled {
     Gone,
 }
 
+/// Mails whose bytes are about to leave: to be told before they do, so that a worker's death leaves no doubt about others.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin<'a> {
+    /// Who sends them.
+    pub session: &'a SessionId,
+    /// The mails.
+    pub mails: &'a [MailId],
+}
+
 impl Queue {
     /// Settles attempts of one shard; the answers stand in their order.
     ///
     /// # Errors
     /// If Redis did not do it, or not surely. Settling again is safe: a lease settles once.
     pub async fn settle(&self, shard: u16, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        let mut answers = Vec::with_capacity(settlements.len());
-        for slice in settlements.chunks(SLICE) {
-            answers.extend(self.settle_slice(shard, slice).await?);
-        }
-        Ok(answers)
+        Ok(self.settle_and_begin(shard, settlements, None).await?.0)
     }
 
-    async fn settle_slice(&self, shard: u16, slice: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+    /// As [`Queue::settle`], and tells which mails begin in the same call. Answers also whether they may: not if the session
+    /// was lost.
+    ///
+    /// # Errors
+    /// If Redis did not do it, or not surely. Doing it again is safe.
+    pub async fn settle_and_begin(
+        &self,
+        shard: u16,
+        settlements: &[Settlement],
+        begin: Option<Begin<'_>>,
+    ) -> Result<(Vec<Settled>, bool), StoreError> {
+        let mut slices: Vec<&[Settlement]> = settlements.chunks(SLICE).collect();
+        if slices.is_empty() {
+            slices.push(&[]);
+        }
+        let (mut answers, mut may_begin) = (Vec::with_capacity(settlements.len()), true);
+        for (at, slice) in slices.iter().enumerate() {
+            let begin = begin.filter(|_| at == 0);
+            let (lives, words) = self.settle_slice(shard, slice, begin).await?;
+            may_begin &= lives == 1;
+            for word in words {
+                answers.push(read_settled(&word)?);
+            }
+        }
+        Ok((answers, may_begin))
+    }
+
+    async fn settle_slice(
+        &self,
+        shard: u16,
+        slice: &[Settlement],
+        begin: Option<Begin<'_>>,
+    ) -> Result<(u8, Vec<String>), StoreError> {
         let keys = self.store.keys(shard);
         let mut call = self.scripts.settle.call(&keys);
-        call.arg(slice.len()).arg(millis(self.limits.retention));
+        let earned = self.limits.login_interval / DELIVERIES_A_LOGIN;
+        call.arg(slice.len()).arg(millis(self.limits.retention)).arg(millis(earned));
+        call.arg(begin.map_or("", |begin| begin.session.as_str()));
         for settlement in slice {
-            let at = match settlement.outcome {
-                Outcome::Retry(at) => at.0,
-                Outcome::Sent | Outcome::Dead | Outcome::Back => 0,
-            };
-            let event = match &settlement.event {
-                Some(event) => serde_json::to_string(event).map_err(wrong)?,
-                None => String::new(),
-            };
-            let (event, keep) = match (&settlement.job, settlement.outcome) {
-                (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(event).map_err(wrong)?),
-                (_, Outcome::Sent | Outcome::Retry(_) | Outcome::Dead | Outcome::Back) => (event, Vec::new()),
-            };
-            call.arg(settlement.id.to_string()).arg(settlement.session.as_str()).arg(settlement.fence);
-            call.arg(settlement.outcome.as_str()).arg(at).arg(u8::from(settlement.counted));
-            call.arg(settlement.reason.as_str()).arg(write_recipients(settlement.recipients.as_ref()));
-            call.arg(event).arg(keep);
+            add_settlement(&mut call, settlement)?;
         }
-        let words: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
-        words.iter().map(|word| read_settled(word)).collect()
+        for id in begin.map_or(&[][..], |begin| begin.mails) {
+            call.arg(id.to_string());
+        }
+        Ok(call.invoke_async(&mut self.store.connection()).await?)
     }
+}
+
+fn add_settlement(call: &mut redis::ScriptInvocation<'_>, settlement: &Settlement) -> Result<(), StoreError> {
+    let at = match settlement.outcome {
+        Outcome::Retry(at) | Outcome::Check(at) => at.0,
+        Outcome::Sent | Outcome::Dead | Outcome::Back => 0,
+    };
+    let event = match &settlement.event {
+        Some(event) => serde_json::to_string(event).map_err(wrong)?,
+        None => String::new(),
+    };
+    let (event, keep) = match (&settlement.job, settlement.outcome) {
+        (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(event).map_err(wrong)?),
+        (_, Outcome::Sent | Outcome::Retry(_) | Outcome::Check(_) | Outcome::Dead | Outcome::Back) => {
+            (event, Vec::new())
+        }
+    };
+    call.arg(settlement.id.to_string()).arg(settlement.session.as_str()).arg(settlement.fence);
+    call.arg(settlement.outcome.as_str()).arg(at).arg(u8::from(settlement.counted));
+    call.arg(settlement.reason.as_str()).arg(write_recipients(settlement.recipients.as_ref()));
+    call.arg(event).arg(keep).arg(settlement.spent).arg(u8::from(settlement.proves));
+    Ok(())
 }
 
 fn read_settled(word: &str) -> Result<Settled, StoreError> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::Queue;
+use super::budget::State;
 use super::mails::MailState;
 use crate::account::Account;
 use crate::mail::Priority;
@@ -76,14 +77,14 @@ impl Queue {
         for priority in Priority::ALL {
             pipe.cmd("LLEN").arg(keys.lane(&account.id, priority.letter()));
         }
-        pipe.cmd("HGET").arg(keys.account(&account.id)).arg("permits");
-        let (urgent, normal, bulk, permits): (u64, u64, u64, Option<u64>) =
+        pipe.cmd("HGET").arg(keys.account(&account.id)).arg("state");
+        let (urgent, normal, bulk, state): (u64, u64, u64, Option<String>) =
             pipe.query_async(&mut self.store.connection()).await?;
         let words = Priority::ALL.map(|priority| priority.as_str().to_owned());
         Ok(LaneStats {
             account,
             waiting: words.into_iter().zip([urgent, normal, bulk]).collect(),
-            permits: permits.unwrap_or(0),
+            permits: State::read(state.as_deref()).permits,
         })
     }
 }

@@ -43,6 +43,12 @@ pub struct LimitSettings {
     /// `POSTROOM_ACCOUNT_CONNECTIONS`: connections an account may have at once over the whole fleet. Default 3:
     /// Gmail refuses logins from about 16 at once (gmail.md, "Limits").
     pub account_connections: u32,
+    /// `POSTROOM_LOGIN_BURST`: logins of an account that may follow each other at once, over the whole fleet. Default 10:
+    /// Gmail refuses logins from about 16 at once, and for long after some 78 (gmail.md, "Limits").
+    pub login_burst: u32,
+    /// `POSTROOM_LOGIN_INTERVAL`: after that many, one login in so long; mails that were delivered earn logins, too. Default
+    /// 6 s.
+    pub login_interval: Duration,
 }
 
 impl LimitSettings {
@@ -52,6 +58,13 @@ impl LimitSettings {
             mail_ttl: source.span("POSTROOM_MAIL_TTL", DAY, Duration::from_secs(1), 30 * DAY),
             retention: source.span("POSTROOM_RETENTION", 7 * DAY, Duration::from_secs(60), 365 * DAY),
             account_connections: source.number("POSTROOM_ACCOUNT_CONNECTIONS", 3, 1, 100),
+            login_burst: source.number("POSTROOM_LOGIN_BURST", 10, 1, 10_000),
+            login_interval: source.span(
+                "POSTROOM_LOGIN_INTERVAL",
+                Duration::from_secs(6),
+                Duration::from_millis(1),
+                Duration::from_secs(3_600),
+            ),
         }
     }
 }

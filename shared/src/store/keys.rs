@@ -14,7 +14,7 @@
 //! `ring:<u|n|b>` holds the accounts that have mail of that priority and may start work: not held, and with a free
 //! **permit** (a right to one connection). Permits lie in `permits:<account>` (session → how many), the jobs under way in
 //! `load:<account>` (session → how many). A worker is a **session**: an entry of `sessions` that it keeps renewing, with
-//! its jobs in `jobs:<session>` and the accounts it has permits for in `lanes:<session>`. When a session runs out, the
+//! its jobs in `jobs:<session>`, those of them whose bytes may have left in `begun:<session>`, and the accounts it has permits for in `lanes:<session>`. When a session runs out, the
 //! next script of any worker takes back its jobs and permits, a slice at a time. `idle` holds the sessions that found
 //! nothing to do: a push publishes to the worker of one of them, on `pr:wake:<worker>`.
 //!
@@ -24,9 +24,11 @@
 //! | `mail:`, `job:`, `log:` | push; settle | `POSTROOM_RETENTION` after the mail was sent, cancelled or discarded (the bytes at once); with the dead letter otherwise |
 //! | `idem:` | push | 24 hours, or until the mail's deadline if that is later |
 //! | `lane:`, `waiting:`, `due`, `ring:` | push, settle, sweep | empty by themselves |
-//! | `session:`, `jobs:`, `lanes:`, `permits:`, `load:` | claim | with the session: at its leave, or when it is swept |
+//! | `session:`, `jobs:`, `begun:`, `lanes:`, `permits:`, `load:` | claim | with the session: at its leave, or when it is swept |
 //! | `mails` | push | entries older than retention and the longest wait (30 + 30 days) are trimmed by push |
 //! | `dead` | settle | entries by retry or discard; older than 90 days by the sweep |
+//! | `holds`, `later` | whoever holds an account, or finds it at a limit | empty by themselves |
+//! | `ledger:` | settle, sweep: what an account sent, in steps of five minutes | entries after 24 hours |
 //! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
 //! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
 //! | `pulse` | any sign of life of a worker | half a lease later |
@@ -56,12 +58,15 @@ const NAMES: &[(&str, &str)] = &[
     ("MAILS", "mails"),
     ("ACCOUNT", "account:"),
     ("HOLDS", "holds"),
+    ("LATER", "later"),
+    ("LEDGER", "ledger:"),
     ("PERMITS", "permits:"),
     ("LOAD", "load:"),
     ("SESSIONS", "sessions"),
     ("SESSION", "session:"),
     ("LOST", "lost"),
     ("JOBS", "jobs:"),
+    ("BEGUN", "begun:"),
     ("LANES", "lanes:"),
     ("IDLE", "idle"),
     ("COUNTS", "counts"),
@@ -158,6 +163,12 @@ impl ShardKeys {
     #[must_use]
     pub fn lane(&self, account: &AccountId, priority: char) -> String {
         self.key(&format!("lane:{}:{priority}", account.reveal()))
+    }
+
+    /// What one account sent in the last 24 hours: a list, see `lua/limits.lua`.
+    #[must_use]
+    pub fn ledger(&self, account: &AccountId) -> String {
+        self.key(&format!("ledger:{}", account.reveal()))
     }
 
     /// One account's credentials (client id and secret, refresh token), sealed: a string.

@@ -69,12 +69,10 @@ impl Stand {
         };
         credentials::save(self.queue().store(), &sealer, &id, &secrets).await?;
         let account = Account {
-            id,
             kind: AccountKind::Relay,
-            aliases: Vec::new(),
             connections: Some(CONNECTIONS),
             limit: Some(LIMIT),
-            hold: None,
+            ..Account::new(id)
         };
         Ok(self.queue().put_account(&account).await?)
     }

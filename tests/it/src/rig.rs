@@ -122,7 +122,8 @@ impl Rig {
             refresh_token: Sandbox::refresh_token(address).into(),
         };
         credentials::save(&self.store().await?, &sealer, &id, &credentials).await?;
-        self.queue().await?.put_account(&Account::new(id.clone())).await?;
+        // Most tests send more than a consumer's mailbox may in 24 hours.
+        self.queue().await?.put_account(&Account { limit: Some(1_000_000), ..Account::new(id.clone()) }).await?;
         Ok(id)
     }
 

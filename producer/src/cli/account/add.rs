@@ -3,7 +3,7 @@
 //! A secret is never printed, not even in part.
 
 use postroom::settings::CredentialSettings;
-use postroom_shared::account::Account;
+use postroom_shared::account::{Account, client_hash};
 use postroom_shared::tokens::credentials::{self, Credentials};
 use postroom_shared::tokens::{CredentialsError, SealError, Sealer};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,12 +19,12 @@ pub(super) async fn run(add: Add, context: &mut Context) -> Result<(), Failure> 
     let sealer = Sealer::from_settings(&context.settings.tokens)?;
     let credentials = complete(CredentialSettings::from_process()?)?;
     credentials::save(context.queue().store(), &sealer, &add.which.id, &credentials).await?;
-    let account = wanted(add, known.as_ref());
+    let account = wanted(add, known.as_ref(), Some(client_hash(&credentials.client_id)));
     context.queue().put_account(&account).await?;
     let done = match known {
         None => "added",
-        Some(Account { hold: None, .. }) => "renewed",
-        Some(Account { hold: Some(_), .. }) => "renewed, and its hold ended",
+        Some(known) if known.holds.is_empty() => "renewed",
+        Some(_) => "renewed, and its hold ended",
     };
     told(&account, done, context)
 }
@@ -34,11 +34,8 @@ async fn change(add: Add, known: Option<Account>, context: &mut Context) -> Resu
     let Some(known) = known else {
         return Err(Failure::failed("there is no such account yet: add it without --keep-credentials"));
     };
-    let account = wanted(add, Some(&known));
-    context.queue().put_account(&account).await?;
-    if let Some(hold) = &known.hold {
-        context.queue().hold(&known.id, hold).await?;
-    }
+    let account = wanted(add, Some(&known), None);
+    context.queue().change_account(&account).await?;
     told(&account, "changed", context)
 }
 
@@ -47,7 +44,7 @@ fn told(account: &Account, done: &str, context: &mut Context) -> Result<(), Fail
 }
 
 /// The account as it shall be: what is not given stays as it was.
-fn wanted(add: Add, known: Option<&Account>) -> Account {
+fn wanted(add: Add, known: Option<&Account>, client: Option<String>) -> Account {
     let aliases = match known {
         Some(known) if add.aliases.is_empty() && !add.no_alias => known.aliases.clone(),
         Some(_) | None => add.aliases,
@@ -58,7 +55,12 @@ fn wanted(add: Add, known: Option<&Account>) -> Account {
         aliases,
         connections: add.connections.or(known.and_then(|known| known.connections)),
         limit: add.limit.or(known.and_then(|known| known.limit)),
-        hold: None,
+        recipients: add.recipients.or(known.and_then(|known| known.recipients)),
+        urgent_share: add.urgent_share.or(known.map(|known| known.urgent_share)).unwrap_or(0),
+        rate: add.rate.or(known.and_then(|known| known.rate)),
+        burst: add.burst.or(known.and_then(|known| known.burst)),
+        client: client.or(known.and_then(|known| known.client.clone())),
+        holds: Vec::new(),
     }
 }
 

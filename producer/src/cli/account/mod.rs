@@ -9,14 +9,15 @@ mod show;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use postroom::{AccountId, Millis, Reason};
-use postroom_shared::account::{AccountKind, Hold};
+use postroom::{AccountId, Reason};
+use postroom_shared::account::{AccountKind, Pause};
 use postroom_shared::address::Address;
 use postroom_shared::queue::AccountError;
 
-use super::values::{account_id, address, quiet, span};
+use super::values::{account_id, address, quiet, rate, span};
 use super::{Context, Failure};
 
+use show::lasts;
 pub(super) use show::{then, when};
 
 const ADD_HELP: &str = "\
@@ -102,9 +103,21 @@ pub(crate) struct Add {
     /// What sort of mailbox it is, which decides its limit: consumer (500 a day), workspace (2000) or relay (10000)
     #[arg(long)]
     kind: Option<AccountKind>,
-    /// Messages in any 24 hours, if fewer than its kind allows
+    /// Messages in any 24 hours, instead of what its kind allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
+    /// Recipients in any 24 hours, instead of what its kind allows (with --limit alone: any number)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    recipients: Option<u32>,
+    /// Per cent of the limits that only urgent mail may use
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    urgent_share: Option<u32>,
+    /// Mails a second over all workers, such as 2 or 0.5
+    #[arg(long, value_name = "N", value_parser = quiet(rate))]
+    rate: Option<f64>,
+    /// Mails that may go at once after a pause, where there is a --rate
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    burst: Option<u32>,
     /// Connections at once over all workers, instead of POSTROOM_ACCOUNT_CONNECTIONS
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     connections: Option<u32>,
@@ -134,10 +147,12 @@ pub(crate) async fn run(command: Account, context: &mut Context) -> Result<(), F
 }
 
 async fn hold(id: &AccountId, span: Option<Duration>, note: String, context: &mut Context) -> Result<(), Failure> {
-    let since = Millis::now();
-    let hold = Hold { reason: Reason::Operator, until: span.map(|span| since.after(span)), since, note };
-    context.queue().hold(id, &hold).await?;
-    context.out.line(format!("{} is held {}", id.reveal(), when(&hold)))
+    let queue = context.queue();
+    // A hold of an operator's takes the place of the one before.
+    queue.lift(id, Reason::Operator).await?;
+    let pause = span.map_or(Pause::UntilAPerson, |span| Pause::For { least: span, most: span });
+    let until = queue.hold(id, Reason::Operator, &note, pause).await?;
+    context.out.line(format!("{} is held {}", id.reveal(), lasts(until)))
 }
 
 impl From<AccountError> for Failure {

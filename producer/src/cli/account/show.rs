@@ -1,6 +1,6 @@
 //! `postroom account list` and `show`: what is known of accounts, and what a person can do about a hold.
 
-use postroom::{AccountId, Reason};
+use postroom::{AccountId, Millis, Reason};
 use postroom_shared::account::{Account, Hold};
 use postroom_shared::queue::LaneStats;
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub(super) async fn list(json: bool, context: &mut Context) -> Result<(), Failur
     }
     let mut table = Table::new(&["ADDRESS", "KIND", "LIMIT", "CONNECTIONS", "HELD", "ALIASES"]);
     for account in &accounts {
-        let held = account.hold.as_ref().map(|hold| format!("{}, {}", hold.reason.as_str(), when(hold)));
+        let held = account.hold().map(|hold| format!("{}, {}", hold.reason.as_str(), when(hold)));
         table.row([
             account.id.reveal().to_owned(),
             account.kind.as_str().to_owned(),
@@ -59,14 +59,14 @@ fn print(lane: &LaneStats, out: &mut Out) -> Result<(), Failure> {
     table.pair("Aliases", aliases(account));
     table.pair("Limit", format!("{} (messages in any 24 hours)", or_default(account.limit)));
     table.pair("Connections", format!("{} at once", or_default(account.connections)));
-    match &account.hold {
-        None => table.pair("Held", "no"),
-        Some(hold) => {
-            table.pair("Held", format!("{}: {}", hold.reason.as_str(), hold.reason.help()));
-            table.pair("", &hold.note);
-            table.pair("", format!("since {}, {}", hold.since, when(hold)));
-            table.pair("", then(hold));
-        }
+    if account.holds.is_empty() {
+        table.pair("Held", "no");
+    }
+    for hold in &account.holds {
+        table.pair("Held", format!("{}: {}", hold.reason.as_str(), hold.reason.help()));
+        table.pair("", &hold.note);
+        table.pair("", format!("since {}, {}", hold.since, when(hold)));
+        table.pair("", then(hold));
     }
     let [urgent, normal, bulk] = waiting(lane);
     table.pair("Waiting", format!("{urgent} urgent, {normal} normal, {bulk} bulk"));
@@ -85,7 +85,12 @@ fn aliases(account: &Account) -> String {
 
 /// Until when a hold lasts.
 pub(in crate::cli) fn when(hold: &Hold) -> String {
-    hold.until.map_or_else(|| "until a person acts".to_owned(), |until| format!("until {until}"))
+    lasts(hold.until)
+}
+
+/// Until when something lasts that may wait for a person.
+pub(super) fn lasts(until: Option<Millis>) -> String {
+    until.map_or_else(|| "until a person acts".to_owned(), |until| format!("until {until}"))
 }
 
 /// What a person can do about a hold.

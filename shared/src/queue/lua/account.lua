@@ -1,36 +1,28 @@
--- Changes an account. ARGV: what (put|hold|resume|remove), account, then
--- put: kind, aliases (JSON), connections or '', limit or ''; hold: hold (JSON), until (ms, 0: open).
--- Answers 'ok', 'no_account', or for remove 'more' while mails of it are still being buried.
+-- Changes an account. ARGV: what (put|change|hold|used_up|resume|remove), account, then
+-- put, change: kind, aliases (JSON), connections or '', limit or '', recipients or '', share, rate or '', burst or '',
+--   client or '', messages in 24 hours, recipients in 24 hours or '';
+-- hold: reason, note, least (ms, -1: until a person acts), most (ms); resume: reason or '' (all).
+-- Answers {'ok', until (ms, of hold; 0: open)}, {'no_account'}, or for remove {'more'} while mails are still being buried.
 
 local what, a = ARGV[1], ARGV[2]
 local key = ACCOUNT .. a
+local answer = '0'
 even_if_full()
 
-local function resume()
-  redis.call('HDEL', key, 'hold')
-  redis.call('ZREM', HOLDS, a)
+local function put()
+  local it = account(a)
+  if not it.exists then
+    it.exists, it.permits = true, 0
+    for _, n in ipairs(redis.call('HVALS', PERMITS .. a)) do it.permits = it.permits + tonumber(n) end
+    changed[a] = true
+  end
+  write_accounts()
+  redis.call('HSET', key, 'kind', ARGV[3], 'aliases', ARGV[4], 'connections', ARGV[5], 'limit', ARGV[6], 'recipients',
+    ARGV[7], 'share', ARGV[8], 'rate', ARGV[9], 'burst', ARGV[10], 'client', ARGV[11], 'lm', ARGV[12], 'lr', ARGV[13])
 end
 
-if what == 'put' then
-  if not account(a).exists then
-    local out = 0
-    for _, n in ipairs(redis.call('HVALS', PERMITS .. a)) do out = out + tonumber(n) end
-    redis.call('HSET', key, 'permits', out)
-  end
-  redis.call('HSET', key, 'kind', ARGV[3], 'aliases', ARGV[4], 'connections', ARGV[5], 'limit', ARGV[6])
-  resume()
-elseif not account(a).exists and what ~= 'remove' then
-  return 'no_account'
-elseif what == 'hold' then
-  redis.call('HSET', key, 'hold', ARGV[3])
-  redis.call('ZREM', HOLDS, a)
-  if ARGV[4] ~= '0' then redis.call('ZADD', HOLDS, ARGV[4], a) end
-  for _, p in ipairs(PRIORITIES) do redis.call('SREM', WAITING .. p, a) end
-elseif what == 'resume' then
-  resume()
-elseif what == 'remove' then
-  redis.call('DEL', key)
-  redis.call('ZREM', HOLDS, a)
+-- Buries a slice of the mails that wait for it; answers whether there are more.
+local function bury_waiting()
   for _, p in ipairs(PRIORITIES) do
     redis.call('ZREM', RING .. p, a)
     redis.call('SREM', WAITING .. p, a)
@@ -38,18 +30,42 @@ elseif what == 'remove' then
     for _, id in ipairs(ids or {}) do
       if redis.call('HGET', MAIL .. id, 's') == 'ready' then bury(id, 'ready', 'no_account') end
     end
-    if ids and #ids == 200 then
-      write_counts()
-      return 'more'
-    end
+    if ids and #ids == 200 then return true end
   end
-  write_counts()
-  return 'ok'
+  return false
 end
 
-accounts[a] = nil
+if what == 'remove' then
+  redis.call('DEL', key, LEDGER .. a)
+  redis.call('ZREM', HOLDS, a)
+  redis.call('ZREM', LATER, a)
+  local more = bury_waiting()
+  write_counts()
+  return { more and 'more' or 'ok' }
+end
+if what == 'put' or what == 'change' then
+  put()
+  accounts[a] = nil
+elseif not account(a).exists then
+  return { 'no_account' }
+end
+
+if what == 'put' then
+  write_causes(a, {})
+elseif what == 'hold' then
+  answer = string.format('%.0f', hold_account(a, ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])))
+elseif what == 'used_up' then
+  local it = change(a)
+  if it.lm < math.huge then it.elsewhere = math.max(0, it.lm - it.um) end
+elseif what == 'resume' then
+  local all = causes(a)
+  if ARGV[3] == '' then all = {} elseif not all[ARGV[3]] then return { 'ok', '0' } else all[ARGV[3]] = nil end
+  write_causes(a, all)
+end
+
 ring_all(a)
+write_accounts()
 wake_for(a, 8)
 -- Whoever sleeps must know when the hold ends.
-if what == 'hold' and ARGV[4] ~= '0' then wake_any(1) end
-return 'ok'
+if answer ~= '0' then wake_any(1) end
+return { 'ok', answer }

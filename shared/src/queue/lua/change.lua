@@ -30,6 +30,7 @@ else
   redis.call('RPUSH', LOG .. id, ARGV[5])
   to_lane(id, a, p, 'dead', false)
   ring_one(a, p)
+  write_accounts()
   write_counts()
   wake_for(a, 1)
   return { 'ok', state }

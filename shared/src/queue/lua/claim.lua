@@ -2,7 +2,7 @@
 -- jobs that one permit may have waiting (depth), lease (ms), count of accounts of which it holds fewer permits now, then
 -- pairs of account and permits still held (absolute, so that repeating them is harmless).
 -- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}}.
--- A job: {id, account, fence, attempts, open recipients, leases lost, deadline, job}.
+-- A job: {id, account, fence, attempts, open recipients, leases lost while begun, doubt, begun (0|1), deadline, job}.
 
 local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), math.floor(tonumber(ARGV[4]) / 2) * 2
 -- How long a session goes on with a lane before others that wait come first (ms).
@@ -19,9 +19,7 @@ for i = 0, tonumber(ARGV[5]) - 1 do
   local permits, load = lane_of(s, a)
   change_permits(a, s, math.min(permits, n), load)
   ring_all(a)
-  for _, p in ipairs(PRIORITIES) do
-    if redis.call('LLEN', LANE .. a .. ':' .. p) > 0 then wake_for(a, 1) break end
-  end
+  if has_mail_waiting(a) then wake_for(a, 1) end
 end
 
 -- 2. What became due, was lost, or may go on.
@@ -29,7 +27,7 @@ local more = sweep(lease)
 
 -- 3. Jobs.
 local asked, pops = free, 0
-local jobs, ids, grants, mine = {}, {}, {}, {}
+local jobs, ids, begun, grants, mine = {}, {}, {}, {}, {}
 
 local lanes = redis.call('HGETALL', LANES .. s)
 for i = 1, #lanes, 2 do
@@ -39,44 +37,69 @@ end
 local by_account = {}
 for _, lane in ipairs(mine) do by_account[lane.a] = lane end
 
-local function hand_out(id, a, p)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f')
+-- Hands out a mail if the account has room for its recipients. Answers nil if it has not: the mail keeps its place.
+local function hand_out(id, a, p, room, begins)
+  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c')
   if m[1] ~= 'ready' then return false end
-  if tonumber(m[2]) <= now then bury(id, 'ready', 'expired') return false end
-  local job = redis.call('GET', JOB .. id)
-  if not job then bury(id, 'ready', 'unreadable') return false end
-  local fence, more = '1', {}
+  local fence, more, recipients = '1', {}, tonumber(m[4] or '1')
   if m[3] then
     fence = string.format('%d', tonumber(m[3]) + 1)
-    more = redis.call('HMGET', MAIL .. id, 'n', 'o', 'l')
+    more = redis.call('HMGET', MAIL .. id, 'n', 'o', 'k', 'u')
   end
+  -- What became of a mail in doubt is found out even after its deadline.
+  if tonumber(m[2]) <= now and not more[4] then bury(id, 'ready', 'expired') return false end
+  if recipients > room then
+    redis.call('LPUSH', LANE .. a .. ':' .. p, id)
+    return nil
+  end
+  local job = redis.call('GET', JOB .. id)
+  if not job then bury(id, 'ready', 'unreadable') return false end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
   moved('ready', 'sending')
+  hand_over(a, recipients)
   ids[#ids + 1] = id
-  jobs[#jobs + 1] = { id, a, fence, more[1] or '0', more[2] or '', more[3] or '0', m[2], job }
+  if begins then begun[#begun + 1] = id end
+  jobs[#jobs + 1] =
+    { id, a, fence, more[1] or '0', more[2] or '', more[3] or '0', more[4] or '', begins and '1' or '0', m[2], job }
   return true
 end
 
-local function give(a, p, want)
-  local got = 0
+-- Gives up to `want` mails of a lane, of which the first `ready` begin at once, on connections that stand.
+local function give(a, p, want, ready)
+  local it, got = account(a), 0
+  want = math.min(want, allowed(it, p))
   while got < want and pops < MOST_POPS do
     local wanted = math.min(want - got, 100)
     local popped = redis.call('LPOP', LANE .. a .. ':' .. p, wanted)
     if not popped or #popped < wanted then redis.call('SREM', WAITING .. p, a) end
     if not popped then break end
-    for _, id in ipairs(popped) do
+    for i, id in ipairs(popped) do
       pops = pops + 1
-      if hand_out(id, a, p) then got = got + 1 end
+      local _, room = left(it, p)
+      local given = hand_out(id, a, p, room, got < ready)
+      if given then got = got + 1 end
+      if given == nil then
+        -- No room for its recipients: the rest of the slice goes back before it.
+        for j = #popped, i + 1, -1 do redis.call('LPUSH', LANE .. a .. ':' .. p, popped[j]) end
+        if i < #popped then
+          redis.call('LREM', LANE .. a .. ':' .. p, 1, id)
+          redis.call('LPUSH', LANE .. a .. ':' .. p, id)
+        end
+        redis.call('SREM', WAITING .. p, a)
+        look_again(a, frees_at(it) or now + 60000)
+        want = got
+        break
+      end
     end
   end
   if pops >= MOST_POPS then more = true end
   free = free - got
+  if it.held or allowed(it, p) <= 0 then touch(a, p) end
   return got
 end
 
 local function begin_turn(a)
-  account(a).turn = now
-  redis.call('HSET', ACCOUNT .. a, 'turn', now)
+  change(a).turn = now
   for _, p in ipairs(PRIORITIES) do
     redis.call('ZREM', RING .. p, a)
     ring_one(a, p)
@@ -103,7 +126,7 @@ local function from_mine(p, fresh, contended)
       local lane = able[(step + now) % #able + 1]
       local want = math.min(lane.permits * depth - lane.load, most, free)
       if want > 0 and not lane.empty then
-        local got = give(lane.a, p, want)
+        local got = give(lane.a, p, want, lane.permits - lane.load)
         lane.load = lane.load + got
         lane.changed = lane.changed or got > 0
         lane.empty = got < want
@@ -122,7 +145,7 @@ local function from_ring(p)
   for _, a in ipairs(waiting) do
     if free <= 0 or pops >= MOST_POPS then return end
     local it = account(a)
-    local got = may_start(a) and give(a, p, math.min(it.cap - it.permits, free)) or 0
+    local got = may_start(a) and give(a, p, math.min(cap_of(it) - it.permits, free), 0) or 0
     if got > 0 then
       local lane = by_account[a]
       if not lane then
@@ -153,6 +176,9 @@ end
 for i = 1, #ids, 200 do
   redis.call('SADD', JOBS .. s, unpack(ids, i, math.min(i + 199, #ids)))
 end
+for i = 1, #begun, 200 do
+  redis.call('SADD', BEGUN .. s, unpack(begun, i, math.min(i + 199, #begun)))
+end
 mend_rings()
 
 -- 4. Whether to look again, and what others could use.
@@ -166,13 +192,12 @@ else
     for _, lane in ipairs(mine) do
       if #give_up >= 20 then break end
       if lane.load < lane.permits and not account(lane.a).held then
-        for _, p in ipairs(PRIORITIES) do
-          if redis.call('LLEN', LANE .. lane.a .. ':' .. p) > 0 then give_up[#give_up + 1] = lane.a break end
-        end
+        if has_mail_waiting(lane.a) then give_up[#give_up + 1] = lane.a end
       end
     end
   end
 end
 bump('claimed', asked - free)
+write_accounts()
 write_counts()
 return { 'ok', more and 1 or 0, next_in(), jobs, grants, give_up }

@@ -1,5 +1,5 @@
 -- Stores mails and gives each its place. ARGV: count, window of idempotency (ms), life of an index entry (ms), then for
--- each mail: id, account, priority, send_at (ms, 0: now), ttl (ms), idempotency hash or '', fingerprint, job.
+-- each mail: id, account, priority, send_at (ms, 0: now), ttl (ms), idempotency hash or '', fingerprint, recipients, job.
 -- Answers for each mail: {'new', id} | {'same', id} | {'conflict', id} | {'no_account', id}.
 
 local count, window = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -12,11 +12,13 @@ local function already(hash, fingerprint)
   return { print == fingerprint and 'same' or 'conflict', id }
 end
 
-local function store(id, a, p, send_at, ttl, hash, fingerprint, job)
+local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, job)
   local at = math.max(now, send_at)
   local state = send_at > now and 'scheduled' or 'ready'
   redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
     't', string.format('%.0f', at))
+  -- Absent for the usual one, to save room.
+  if recipients ~= '1' then redis.call('HSET', MAIL .. id, 'c', recipients) end
   redis.call('SET', JOB .. id, job)
   redis.call('XADD', MAILS, '*', 'm', id)
   if hash ~= '' then
@@ -30,7 +32,7 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, job)
 end
 
 for i = 0, count - 1 do
-  local at = 4 + i * 8
+  local at = 4 + i * 9
   local id, a, hash = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local known = hash ~= '' and already(hash, ARGV[at + 6]) or nil
   if known then
@@ -38,13 +40,15 @@ for i = 0, count - 1 do
   elseif not account(a).exists then
     answers[i + 1] = { 'no_account', id }
   else
-    store(id, a, ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), hash, ARGV[at + 6], ARGV[at + 7])
+    store(id, a, ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), hash, ARGV[at + 6], ARGV[at + 7],
+      ARGV[at + 8])
     answers[i + 1] = { 'new', id }
   end
 end
 
 redis.call('XTRIM', MAILS, 'MINID', '~', math.max(0, now - tonumber(ARGV[3])), 'LIMIT', 1000)
 mend_rings()
+write_accounts()
 write_counts()
 for a, n in pairs(pushed) do wake_for(a, math.min(n, 8)) end
 return answers

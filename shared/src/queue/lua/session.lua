@@ -11,14 +11,16 @@ local function mend()
   for i = 5, 4 + count do known[ARGV[i]] = true end
   for i = 5 + count, #ARGV, 2 do permits[ARGV[i]] = tonumber(ARGV[i + 1]) end
   for _, id in ipairs(redis.call('SMEMBERS', JOBS .. s)) do
-    local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p')
+    local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p', 'c')
     if m[1] ~= 'sending' or m[2] ~= s then
       redis.call('SREM', JOBS .. s, id)
     elseif known[id] then
       loads[m[3]] = (loads[m[3]] or 0) + 1
     else
       redis.call('SREM', JOBS .. s, id)
+      redis.call('SREM', BEGUN .. s, id)
       redis.call('HDEL', MAIL .. id, 'w')
+      in_hand(m[3], -1, tonumber(m[5] or '1'))
       to_lane(id, m[3], m[4], 'sending', true)
       touch(m[3], m[4])
     end
@@ -48,6 +50,7 @@ elseif what == 'leave' then
   redis.call('SREM', IDLE, s)
   sweep(lease)
   if not rings_empty() then wake_any(1) end
+  write_accounts()
   write_counts()
   return { redis.call('SISMEMBER', LOST, s) == 1 and 'more' or 'ok', 0, -1 }
 elseif what == 'mend' then
@@ -59,21 +62,18 @@ else
   local away = everybody_was_away(lease)
   if redis.call('ZADD', SESSIONS, 'XX', 'CH', now + lease, s) == 0 then return { 'gone' } end
   local lost = not away and redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 1)[1]
-  local anything = redis.call('EXISTS', DUE, HOLDS, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s, JOBS .. s) > 0
+  local anything = redis.call('EXISTS', DUE, HOLDS, LATER, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s, JOBS .. s) > 0
   if not lost and not anything then return { 'ok', 0, -1, 0 } end
   if sweep(lease) then wake_any(1) end
 end
 
+write_accounts()
 write_counts()
 local held = redis.call('SCARD', JOBS .. s)
 if not rings_empty() then return { 'ok', 1, next_in(), held } end
 local lanes = redis.call('HGETALL', LANES .. s)
 for i = 1, math.min(#lanes, 400), 2 do
   local permits, load = string.match(lanes[i + 1], '^(%d+):(%d+)$')
-  if tonumber(load) < tonumber(permits) and not account(lanes[i]).held then
-    for _, p in ipairs(PRIORITIES) do
-      if redis.call('LLEN', LANE .. lanes[i] .. ':' .. p) > 0 then return { 'ok', 1, next_in(), held } end
-    end
-  end
+  if tonumber(load) < tonumber(permits) and has_mail_waiting(lanes[i]) then return { 'ok', 1, next_in(), held } end
 end
 return { 'ok', 0, next_in(), held }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postroom_it::RedisServer;
-use postroom_shared::account::Hold;
+use postroom_shared::account::Pause;
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::{DeadFilter, Event, MailState, Outcome, PushError, Queue, Settled, What};
 use postroom_shared::reason::Reason;
@@ -12,10 +12,6 @@ use postroom_shared::store::StoreError;
 
 use crate::support::{LEASE, Session, account, connect, counted, job, queue, queue_with, settlement};
 
-fn hold(until: Option<Millis>) -> Hold {
-    Hold { reason: Reason::Operator, until, since: Millis::now(), note: "a test".to_owned() }
-}
-
 #[tokio::test]
 async fn a_held_account_hands_out_nothing_and_others_everything() {
     let (_redis, queue) = queue().await;
@@ -23,16 +19,20 @@ async fn a_held_account_hands_out_nothing_and_others_everything() {
     for id in [&alice, &bob] {
         queue.push(&job(&queue, id)).await.unwrap();
     }
-    queue.hold(&alice, &hold(None)).await.unwrap();
+    queue.hold(&alice, Reason::Operator, "a test", Pause::UntilAPerson).await.unwrap();
     let session = Session::open(&queue).await;
     let jobs = session.claim(5).await.jobs;
     assert_eq!((jobs.len(), &jobs[0].account), (1, &bob));
     queue.push(&job(&queue, &alice)).await.unwrap();
     assert!(session.claim(5).await.jobs.is_empty());
-    let shown = queue.account(&alice).await.unwrap().unwrap().hold.unwrap();
+    let shown = queue.account(&alice).await.unwrap().unwrap().holds.remove(0);
     assert_eq!((shown.reason, shown.note.as_str()), (Reason::Operator, "a test"));
     queue.resume(&alice).await.unwrap();
-    assert_eq!(session.claim(5).await.jobs.len(), 2);
+    // With one mail first; when that went, with all of them.
+    let first = session.claim(5).await.jobs;
+    assert_eq!(first.len(), 1);
+    session.settle(&first[0], Outcome::Sent).await;
+    assert_eq!(session.claim(5).await.jobs.len(), 1);
 }
 
 #[tokio::test]
@@ -40,13 +40,14 @@ async fn a_hold_with_an_end_ends_by_itself() {
     let (_redis, queue) = queue().await;
     let alice = account(&queue, "alice@example.com").await;
     queue.push(&job(&queue, &alice)).await.unwrap();
-    queue.hold(&alice, &hold(Some(Millis::now().after(Duration::from_millis(200))))).await.unwrap();
+    let pause = Duration::from_millis(200);
+    queue.hold(&alice, Reason::Quota, "a test", Pause::For { least: pause, most: pause }).await.unwrap();
     let session = Session::open(&queue).await;
     let answer = session.claim(1).await;
     assert!(answer.jobs.is_empty());
     tokio::time::sleep(answer.next_in.unwrap() + Duration::from_millis(2)).await;
     assert_eq!(session.claim(1).await.jobs.len(), 1);
-    assert!(queue.account(&alice).await.unwrap().unwrap().hold.is_none());
+    assert!(queue.account(&alice).await.unwrap().unwrap().holds.is_empty());
 }
 
 #[tokio::test]

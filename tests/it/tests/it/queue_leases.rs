@@ -30,12 +30,15 @@ async fn a_lost_lease_brings_the_mail_back_and_fences_off_the_old_holder() {
     let dead = Session::open_for(&queue, SHORT).await;
     let alive = Session::open_for(&queue, SHORT).await;
     let first = dead.claim(1).await.jobs.remove(0);
+    assert!(dead.begin(&first).await);
     outlive(&queue, &alive, 1).await;
+    assert!(!dead.begin(&first).await, "the session is lost");
     assert_eq!(queue.beat(0, &dead.id, SHORT).await.unwrap(), Beat::Gone);
     assert!(dead.claim(1).await.gone);
     let second = alive.claim(1).await.jobs.remove(0);
     assert_eq!((second.id, second.leases_lost, second.attempts), (first.id, 1, 0));
     assert!(second.fence > first.fence);
+    assert_eq!(second.doubt.unwrap().asked, 0, "its bytes may have left");
     // The old holder may no longer decide, but the new one may.
     assert_eq!(dead.settle(&first, Outcome::Dead).await, Settled::Lost);
     assert_eq!(alive.settle(&second, Outcome::Sent).await, Settled::Done);

@@ -246,7 +246,7 @@ async fn a_revoked_consent_holds_the_account_until_it_is_added_again() {
     let bob = setup.rig.add_account("bob@example.com").await.unwrap();
     let ids = [setup.send("x@example.org", "1").await, setup.send("x@example.org", "2").await];
     let hold = until("the account to be held", PATIENCE, || async {
-        Ok(setup.queue.account(&setup.alice).await?.and_then(|account| account.hold))
+        Ok(setup.queue.account(&setup.alice).await?.and_then(|account| account.hold().cloned()))
     })
     .await
     .unwrap();
@@ -279,7 +279,7 @@ async fn a_login_that_is_refused_with_a_fresh_token_holds_the_account() {
     let _worker = setup.rig.worker(QUICK).unwrap();
     let id = setup.send("x@example.org", "1").await;
     let hold = until("the account to be held", PATIENCE, || async {
-        Ok(setup.queue.account(&setup.alice).await?.and_then(|account| account.hold))
+        Ok(setup.queue.account(&setup.alice).await?.and_then(|account| account.hold().cloned()))
     })
     .await
     .unwrap();
@@ -362,7 +362,7 @@ async fn a_consent_that_dies_under_several_mails_costs_none_of_them_an_attempt()
         ids.push(setup.send("x@example.org", &number.to_string()).await);
     }
     until("the account to be held", PATIENCE, || async {
-        Ok(setup.queue.account(&setup.alice).await?.and_then(|account| account.hold))
+        Ok(setup.queue.account(&setup.alice).await?.and_then(|account| account.hold().cloned()))
     })
     .await
     .unwrap();

@@ -7,7 +7,7 @@ use postroom_shared::account::{Account, AccountId};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Priority;
 use postroom_shared::queue::{
-    Claim, ClaimAnswer, Claimed, Job, NewJob, Outcome, Queue, SessionId, Settled, Settlement,
+    Begin, Claim, ClaimAnswer, Claimed, Job, NewJob, Outcome, Queue, SessionId, Settled, Settlement,
 };
 use postroom_shared::reason::Reason;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
@@ -34,8 +34,22 @@ pub async fn connect(redis: &RedisServer, settings: &[(&str, &str)]) -> Queue {
 
 pub async fn account(queue: &Queue, address: &str) -> AccountId {
     let id: AccountId = address.parse().unwrap();
-    queue.put_account(&Account::new(id.clone())).await.unwrap();
+    queue.put_account(&Account { limit: Some(1_000_000), ..Account::new(id.clone()) }).await.unwrap();
+    prove(queue, &id).await;
     id
+}
+
+/// Makes an account one that sent a moment ago, so that it is not tried with one mail first.
+pub async fn prove(queue: &Queue, id: &AccountId) {
+    let key = queue.store().keys_of(id).account(id);
+    let state = format!("0 0 {} 0 0 0 0 0 0 0 0 0", Millis::now().0);
+    redis::cmd("HSET")
+        .arg(key)
+        .arg("state")
+        .arg(state)
+        .query_async::<()>(&mut queue.store().connection())
+        .await
+        .unwrap();
 }
 
 pub fn job(queue: &Queue, account: &AccountId) -> NewJob {
@@ -98,6 +112,12 @@ impl Session {
         all
     }
 
+    /// Tells that the mail's bytes are about to leave; answers whether they may.
+    pub async fn begin(&self, claimed: &Claimed) -> bool {
+        let begin = Begin { session: &self.id, mails: &[claimed.id] };
+        self.queue.settle_and_begin(claimed.id.shard(), &[], Some(begin)).await.unwrap().1
+    }
+
     pub async fn settle(&self, claimed: &Claimed, outcome: Outcome) -> Settled {
         self.settle_all(std::slice::from_ref(claimed), outcome).await[0]
     }
@@ -116,6 +136,7 @@ pub fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
     let (reason, counted) = match outcome {
         Outcome::Sent => (Reason::Delivered, true),
         Outcome::Retry(_) => (Reason::ServerBusy, true),
+        Outcome::Check(_) => (Reason::Uncertain, true),
         Outcome::Dead => (Reason::Message, true),
         Outcome::Back => (Reason::HandedBack, false),
     };
@@ -126,6 +147,8 @@ pub fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
         outcome,
         reason,
         counted,
+        spent: if outcome == Outcome::Sent { claimed.job.as_ref().map_or(1, |job| job.recipients.len()) } else { 0 },
+        proves: outcome != Outcome::Back,
         recipients: None,
         event: None,
         job: None,

@@ -1,0 +1,214 @@
+-- What an account may do now: whether it is held, how many mails its limits leave, with how many it may be tried.
+-- Accounts are read once a call, and what changed is written once, by write_accounts().
+
+local DAY = 86400000
+-- The ledger counts in steps of five minutes; a step is free again when all of it is older than 24 hours.
+local STEP = 300000
+-- An account that has not proved for so long that it may send is tried with one mail first (ms).
+local PROOF_LASTS = 900000
+
+-- What scripts change, kept in the field `state`, in this order. permits: connections given out; turn: when it began one
+-- last; proven: when it last proved that it may send; start: when it began to be tried; om, orc: messages and recipients
+-- that workers have in hand; um, ur: those of the last 24 hours, as the list LEDGER has them; le: the oldest step in
+-- there; elsewhere: messages that Gmail must have counted besides; logins: up to when logins are used up, and tat: the rate
+-- (both as a GCRA).
+local STATE = { 'permits', 'turn', 'proven', 'start', 'om', 'orc', 'um', 'ur', 'le', 'elsewhere', 'logins', 'tat' }
+local STATE_READ = '^' .. string.rep('(%S+) ', #STATE - 1) .. '(%S+)$'
+local STATE_WRITTEN = string.rep('%.0f ', #STATE - 1) .. '%.3f'
+
+local default_cap = nil
+local accounts, changed = {}, {}
+
+local function read_state(it, text)
+  local values = { string.match(text or '', STATE_READ) }
+  for i, field in ipairs(STATE) do it[field] = tonumber(values[i] or '0') end
+end
+
+local function trim_ledger(a, it)
+  for _ = 1, 300 do
+    if it.le == 0 or it.le + STEP + DAY > now then return end
+    local _, m, r = string.match(redis.call('LPOP', LEDGER .. a) or '0:0:0', '^(%d+):(%d+):(%d+)$')
+    it.um, it.ur = math.max(0, it.um - tonumber(m)), math.max(0, it.ur - tonumber(r))
+    local head = redis.call('LINDEX', LEDGER .. a, 0)
+    it.le = head and tonumber(string.match(head, '^%d+')) or 0
+    if not head then it.um, it.ur = 0, 0 end
+    changed[a] = true
+  end
+end
+
+local function account(a)
+  local it = accounts[a]
+  if it then return it end
+  if not default_cap then default_cap = tonumber(redis.call('HGET', CONFIG, 'connections') or '3') end
+  local v = redis.call('HMGET', ACCOUNT .. a, 'kind', 'held', 'connections', 'lm', 'lr', 'share', 'rate', 'burst', 'state')
+  it = {
+    exists = v[1] and true or false,
+    held = v[2] and true or false,
+    cap = tonumber(v[3] or '') or default_cap,
+    lm = tonumber(v[4] or '') or math.huge,
+    lr = tonumber(v[5] or '') or math.huge,
+    share = tonumber(v[6] or '') or 0,
+    rate = tonumber(v[7] or ''),
+    burst = tonumber(v[8] or '') or 1,
+  }
+  read_state(it, v[9])
+  accounts[a] = it
+  trim_ledger(a, it)
+  return it
+end
+
+local function change(a)
+  changed[a] = true
+  return account(a)
+end
+
+local function write_accounts()
+  for a in pairs(changed) do
+    local it = accounts[a]
+    if it.exists then
+      local values = {}
+      for i, field in ipairs(STATE) do values[i] = it[field] end
+      redis.call('HSET', ACCOUNT .. a, 'state', string.format(STATE_WRITTEN, unpack(values)))
+    end
+  end
+  changed = {}
+end
+
+-- Accounts to be looked at again at a time: for a limit that frees itself, or a trial that may grow.
+local function look_again(a, at) redis.call('ZADD', LATER, 'LT', math.ceil(at), a) end
+
+-- Counts mails that may have gone, to so many recipients.
+local function spend(a, messages, recipients)
+  local it = change(a)
+  local step = now - now % STEP
+  local b, m, r = string.match(redis.call('LINDEX', LEDGER .. a, -1) or '', '^(%d+):(%d+):(%d+)$')
+  if tonumber(b) == step then
+    redis.call('LSET', LEDGER .. a, -1, string.format('%.0f:%d:%d', step, m + messages, r + recipients))
+  else
+    redis.call('RPUSH', LEDGER .. a, string.format('%.0f:%d:%d', step, messages, recipients))
+    redis.call('PEXPIRE', LEDGER .. a, DAY + 2 * STEP)
+    if it.le == 0 then it.le = step end
+  end
+  it.um, it.ur = it.um + messages, it.ur + recipients
+end
+
+-- A worker took a mail with so many recipients in hand, or has it no more (by: -1).
+local function in_hand(a, by, recipients)
+  local it = change(a)
+  it.om = math.max(0, it.om + by)
+  it.orc = math.max(0, it.orc + by * recipients)
+end
+
+-- Whether the account proved lately that it may send.
+local function is_proven(it) return it.proven > 0 and now - it.proven < PROOF_LASTS end
+
+-- With how many mails at once it may be tried: until it has proved itself with one, doubled each second, so that a first
+-- mail that is slow does not keep the others for long.
+local function trial(it)
+  if is_proven(it) then return math.huge end
+  if it.start == 0 then return 1 end
+  return 2 ^ math.min(20, math.floor((now - it.start) / 1000))
+end
+
+-- How many connections it may have.
+local function cap_of(it) return math.min(it.cap, trial(it)) end
+
+-- What the limits of 24 hours leave for a priority: messages and recipients.
+local function left(it, p)
+  local keep = p == 'u' and 0 or it.share / 100
+  local elsewhere = is_proven(it) and it.elsewhere or 0
+  return it.lm - math.floor(it.lm * keep) - it.um - it.om - elsewhere,
+    it.lr - (keep > 0 and math.floor(it.lr * keep) or 0) - it.ur - it.orc
+end
+
+local function used_up_to(it) return math.max(it.tat, now - it.burst * 1000 / it.rate) end
+local function rate_left(it)
+  if not it.rate then return math.huge end
+  return math.floor((now - used_up_to(it)) * it.rate / 1000 + 0.001)
+end
+
+-- How many mails of a priority may be handed out now.
+local function allowed(it, p)
+  local messages, recipients = left(it, p)
+  if recipients <= 0 then return 0 end
+  return math.max(0, math.min(messages, rate_left(it), trial(it) - it.om))
+end
+
+-- When more may be handed out than now, if time alone brings it.
+local function frees_at(it)
+  local at = nil
+  local function sooner(when) if when > now and (not at or when < at) then at = when end end
+  if it.le > 0 then sooner(it.le + STEP + DAY) end
+  if it.rate then sooner(used_up_to(it) + 1000 / it.rate) end
+  if not is_proven(it) and it.start > 0 then sooner(it.start + 1000 * (math.floor((now - it.start) / 1000) + 1)) end
+  return at
+end
+
+-- A mail of the account was handed out.
+local function hand_over(a, recipients)
+  in_hand(a, 1, recipients)
+  local it = accounts[a]
+  if it.rate then it.tat = used_up_to(it) + 1000 / it.rate end
+  if not is_proven(it) and it.start == 0 then it.start = now end
+end
+
+-- An attempt ended. An account that proved itself may send all it has; one that did not is tried with one again.
+local function tried(a, proves)
+  local it = account(a)
+  if not proves then
+    if not is_proven(it) and it.start > 0 then change(a).start = 0 end
+    return false
+  end
+  if is_proven(it) and now - it.proven < 60000 and it.elsewhere == 0 then return false end
+  local first = not is_proven(it)
+  it = change(a)
+  it.proven, it.start, it.elsewhere = now, 0, 0
+  if first and not it.held then redis.call('HDEL', ACCOUNT .. a, 'hold') end
+  return first
+end
+
+-- Holds: `hold` of an account is a JSON object with a cause for each reason: reason, note, since, times, until (absent: until
+-- a person acts). A cause that ended stays until the account has proved itself, so that the next of its kind lasts longer.
+-- `held` says that one of them holds now.
+local function causes(a)
+  local text = redis.call('HGET', ACCOUNT .. a, 'hold')
+  return text and cjson.decode(text) or {}
+end
+
+local function holds_now(cause) return not cause['until'] or cause['until'] > now end
+
+-- Puts down what keeps an account; answers whether anything does.
+local function write_causes(a, all)
+  local held, ends = false, nil
+  for _, cause in pairs(all) do
+    if holds_now(cause) then
+      held = true
+      local at = cause['until']
+      if at and (not ends or at < ends) then ends = at end
+    end
+  end
+  local it = change(a)
+  if next(all) then redis.call('HSET', ACCOUNT .. a, 'hold', cjson.encode(all)) else redis.call('HDEL', ACCOUNT .. a, 'hold') end
+  if held then redis.call('HSET', ACCOUNT .. a, 'held', '1') else redis.call('HDEL', ACCOUNT .. a, 'held') end
+  if ends then redis.call('ZADD', HOLDS, ends, a) else redis.call('ZREM', HOLDS, a) end
+  it.held, it.proven, it.start = held, 0, 0
+  return held
+end
+
+-- Holds an account for a reason, for `least` ms (-1: until a person acts), doubled with every time the reason came again, at
+-- most up to `most`. Answers until when; 0: until a person acts.
+local function hold_account(a, reason, note, least, most)
+  local all = causes(a)
+  local cause = all[reason]
+  if not cause then cause = { reason = reason, since = now, times = 0, ['until'] = 0 } end
+  if not (all[reason] and holds_now(cause)) then
+    cause.since, cause.times = now, cause.times + 1
+    local pause = least * 2 ^ math.min(20, cause.times - 1)
+    cause['until'] = now + math.max(least, math.min(pause, most))
+  end
+  if least < 0 then cause['until'] = nil end
+  cause.note = note
+  all[reason] = cause
+  write_causes(a, all)
+  return cause['until'] or 0
+end

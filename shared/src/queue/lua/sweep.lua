@@ -1,0 +1,119 @@
+-- Sweeps: what became due, was lost or may go on. Each does one slice and says whether there is more.
+
+local function sweep_due(limit)
+  local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit)
+  if #ids == 0 then return false end
+  for _, id in ipairs(ids) do
+    local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'p')
+    if m[1] == 'scheduled' or m[1] == 'retry' then
+      to_lane(id, m[2], m[3], m[1], false)
+      touch(m[2], m[3])
+    end
+  end
+  redis.call('ZREM', DUE, unpack(ids))
+  mend_rings()
+  return #ids == limit
+end
+
+-- A mail that its session has no more takes its place again. If its bytes may have left (`begun`), the server may have it:
+-- it is in doubt (`u`), and the lost lease counts against it (`k`).
+local function take_back(id, s, begun)
+  local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p', 'c', 'u')
+  if m[1] ~= 'sending' or m[2] ~= s then return end
+  local a, recipients = m[3], tonumber(m[5] or '1')
+  redis.call('HINCRBY', MAIL .. id, 'l', 1)
+  redis.call('HDEL', MAIL .. id, 'w')
+  in_hand(a, -1, recipients)
+  if begun then
+    spend(a, 1, recipients)
+    redis.call('HINCRBY', MAIL .. id, 'k', 1)
+    if not m[6] then redis.call('HSET', MAIL .. id, 'u', NOW .. ':0') end
+  end
+  log(id, 'taken_back', ',"reason":"lease_lost","worker":"' .. s .. '"' .. (begun and ',"begun":true' or ''))
+  bump('leases_lost', 1)
+  to_lane(id, a, m[4], 'sending', true)
+  touch(a, m[4])
+end
+
+-- After Redis was away, or every worker was, no session could be renewed: they get one more lease before any is lost.
+-- The pulse is a key that lives for half a lease after the last sign of life of anybody.
+local function everybody_was_away(lease)
+  if redis.call('PEXPIRE', PULSE, lease / 2) == 1 then return false end
+  redis.call('SET', PULSE, now, 'PX', lease / 2)
+  for _, s in ipairs(redis.call('ZRANGE', SESSIONS, 0, 999)) do
+    redis.call('ZADD', SESSIONS, 'XX', now + lease, s)
+  end
+  return true
+end
+
+local function sweep_sessions(limit, lease)
+  if everybody_was_away(lease) then return false end
+  for _, s in ipairs(redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 20)) do
+    redis.call('ZREM', SESSIONS, s)
+    redis.call('SREM', IDLE, s)
+    redis.call('SADD', LOST, s)
+  end
+  local s = redis.call('SRANDMEMBER', LOST)
+  if not s then return false end
+  local ids = redis.call('SPOP', JOBS .. s, limit)
+  if #ids > 0 then
+    local begun = redis.call('SMISMEMBER', BEGUN .. s, unpack(ids))
+    for i, id in ipairs(ids) do take_back(id, s, begun[i] == 1) end
+    mend_rings()
+  end
+  if #ids == limit then return true end
+  local lanes = redis.call('HKEYS', LANES .. s)
+  for i = 1, math.min(#lanes, 100) do
+    change_permits(lanes[i], s, 0, 0)
+    ring_all(lanes[i])
+  end
+  if #lanes > 100 then return true end
+  redis.call('DEL', JOBS .. s, BEGUN .. s, LANES .. s, SESSION .. s)
+  redis.call('SREM', LOST, s)
+  return redis.call('SCARD', LOST) > 0
+end
+
+local function sweep_holds(limit)
+  local ended = redis.call('ZRANGEBYSCORE', HOLDS, '-inf', now, 'LIMIT', 0, limit)
+  for _, a in ipairs(ended) do
+    write_causes(a, causes(a))
+    ring_all(a)
+  end
+  return #ended == limit
+end
+
+local function sweep_later(limit)
+  local ready = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, limit)
+  if #ready == 0 then return false end
+  redis.call('ZREM', LATER, unpack(ready))
+  for _, a in ipairs(ready) do ring_all(a) end
+  return #ready == limit
+end
+
+local function sweep_dead(limit)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DEAD, '-inf', now - DEAD_FOR, 'LIMIT', 0, limit)) do
+    redis.call('DEL', MAIL .. id, JOB .. id, LOG .. id)
+    redis.call('ZREM', DEAD, id)
+    bump('dead', -1)
+  end
+end
+
+local function sweep(lease)
+  local more = sweep_due(200)
+  more = sweep_sessions(100, lease) or more
+  more = sweep_holds(20) or more
+  more = sweep_later(50) or more
+  sweep_dead(20)
+  return more
+end
+
+-- Milliseconds until there may be something to do again; -1 for never.
+local function next_in()
+  local at = nil
+  for _, key in ipairs({ DUE, HOLDS, LATER }) do
+    local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if head[2] and (not at or tonumber(head[2]) < at) then at = tonumber(head[2]) end
+  end
+  if not at then return -1 end
+  return math.max(0, at - now)
+end
