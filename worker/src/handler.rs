@@ -11,6 +11,7 @@ use postroom_shared::reason::Reason;
 use postroom_shared::reply::{Reply, Silence, Stage};
 use postroom_shared::tokens::{AfterRefusal, TokenError, Tokens};
 
+use crate::begins::Begins;
 use crate::keeper::Sessions;
 use crate::lanes::{Lanes, Seat};
 use crate::smtp::{Connection, Dialer, End, Outgoing};
@@ -36,6 +37,8 @@ pub struct Handler {
     pub dialer: Dialer,
     /// How quickly mails go.
     pub pace: Arc<Pace>,
+    /// Tells the queue which mails' bytes leave.
+    pub begins: Begins,
 }
 
 /// What an attempt came to.
@@ -91,11 +94,20 @@ impl Handler {
         };
         let open = open_places(claimed, job);
         let mut attempted = Attempted::back(Reason::LeaseLost);
+        let mut begun = claimed.begun;
         for reconnect in 0..=RECONNECTS {
             if self.lanes.is_refused_since(&claimed.account, claimed.claimed) {
                 return Attempted::back(Reason::Consent);
             }
-            let Some(seat) = self.lanes.seat(&claimed.account).await else {
+            let Some((place, is_warm)) = self.lanes.line_up(&claimed.account).await else {
+                return Attempted::back(Reason::LeaseLost);
+            };
+            if is_warm && !begun {
+                begun = self.begins.tell(claimed).await;
+            }
+            let seat = self.lanes.seat(&claimed.account).await;
+            drop(place);
+            let Some(seat) = seat else {
                 return Attempted::back(Reason::LeaseLost);
             };
             // Asked after the wait for a seat: that is when time went by.
@@ -104,7 +116,7 @@ impl Handler {
             }
             // What ended one kept connection, such as a token's end, ends its siblings too: from then on a new one.
             let may_be_warm = reconnect == 0;
-            attempted = self.once(seat, claimed, job, &open, may_be_warm).await;
+            attempted = self.once(seat, claimed, job, &open, may_be_warm, &mut begun).await;
             if !attempted.wants_reconnect() {
                 break;
             }
@@ -112,7 +124,15 @@ impl Handler {
         attempted
     }
 
-    async fn once(&self, seat: Seat, claimed: &Claimed, job: &Job, open: &[usize], may_be_warm: bool) -> Attempted {
+    async fn once(
+        &self,
+        seat: Seat,
+        claimed: &Claimed,
+        job: &Job,
+        open: &[usize],
+        may_be_warm: bool,
+        begun: &mut bool,
+    ) -> Attempted {
         let warm = seat.take_warm(may_be_warm).await;
         let mut connection = match warm {
             Some(connection) => connection,
@@ -122,6 +142,12 @@ impl Handler {
                 Err(none) => return self.without_connection(none, claimed, open),
             },
         };
+        // Nothing leaves before the queue knows that it may have left.
+        *begun = *begun || self.begins.tell(claimed).await;
+        if !*begun {
+            seat.put_back(connection);
+            return Attempted::back(Reason::LeaseLost);
+        }
         let recipients: Vec<_> = open.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect();
         let outgoing = Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
         let began = Instant::now();

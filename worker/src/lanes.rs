@@ -18,6 +18,10 @@ use crate::smtp::Connection;
 /// How long a connection may be idle before it is closed and its permit given up (gmail.md, "Limits": 30 to 60 s).
 const IDLE: Duration = Duration::from_secs(30);
 
+/// How many mails of an account are told to begin before a connection is free for them: enough that none waits for the
+/// queue to hear of it, few enough that little is in doubt when a worker dies.
+const LINE: usize = 8;
+
 /// How long a worker that stops waits for its servers' last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -34,6 +38,8 @@ pub struct Lanes {
 struct Lane {
     /// As many as there are permits that no job uses.
     unused: Arc<Semaphore>,
+    /// Room for those that are next in line for a permit.
+    line: Arc<Semaphore>,
     /// Permits held, those of connections that are being closed included.
     permits: u32,
     /// Permits that the queue believes to be here: more than `permits` until it has been told. It may hand out jobs for
@@ -48,7 +54,8 @@ struct Lane {
 
 impl Lane {
     fn new() -> Self {
-        Self { unused: Arc::new(Semaphore::new(0)), permits: 0, believed: 0, load: 0, idle: Vec::new(), refused: None }
+        let [unused, line] = [0, LINE].map(|room| Arc::new(Semaphore::new(room)));
+        Self { unused, line, permits: 0, believed: 0, load: 0, idle: Vec::new(), refused: None }
     }
 
     /// A connection is closed: its permit goes back, unless a job that came meanwhile needs it.
@@ -144,6 +151,16 @@ impl Lanes {
                 lane.load = lane.load.saturating_sub(1);
             }
         }
+    }
+
+    /// Waits to be among the next in line for a permit; the place in line is kept until it is dropped. With it comes whether
+    /// the mail will go over a connection that stands. `None` as for [`Lanes::seat`].
+    pub async fn line_up(&self, account: &AccountId) -> Option<(OwnedSemaphorePermit, bool)> {
+        let line = Arc::clone(&self.lanes().entry(account.clone()).or_insert_with(Lane::new).line);
+        let place = line.acquire_owned().await.ok()?;
+        let lanes = self.lanes();
+        let lane = lanes.get(account)?;
+        Some((place, !lane.idle.is_empty() || lane.unused.available_permits() == 0))
     }
 
     /// Waits for a free permit of the account. `None`: the permits were lost, and with them the job's lease.
@@ -264,7 +281,9 @@ impl Lanes {
         let mut lanes = self.lanes();
         for (_, lane) in lanes.iter_mut().filter(|(account, _)| self.flight.shard_of(account) == shard) {
             lane.unused.close();
-            lane.unused = Arc::new(Semaphore::new(0));
+            lane.line.close();
+            let [unused, line] = [0, LINE].map(|room| Arc::new(Semaphore::new(room)));
+            (lane.unused, lane.line) = (unused, line);
             lane.permits = 0;
             lane.believed = 0;
             lane.idle.clear();

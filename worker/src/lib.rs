@@ -5,6 +5,7 @@
 //! follows, and [`settler`] stores that. Nothing in here ever meets the producer.
 
 pub mod backend;
+pub mod begins;
 pub mod fetcher;
 pub mod flight;
 pub mod handler;

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::backend::QueueBackend;
+use crate::begins::{Begin, Begins};
 use crate::fetcher::Fetcher;
 use crate::flight::Flight;
 use crate::handler::{Attempted, Handler, Pace};
@@ -74,14 +75,16 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
         queue,
     };
     info!(worker.name = %settings.name, concurrency = settings.concurrency, "the worker starts");
+    let (begins, beginning) = Begins::new();
     let handler = Handler {
         lanes: Arc::clone(&parts.lanes),
         sessions: Arc::clone(&parts.sessions),
         tokens,
         dialer,
         pace: Arc::clone(&parts.pace),
+        begins,
     };
-    work(&settings, &parts, handler, orders).await;
+    work(&settings, &parts, handler, beginning, orders).await;
     info!("the worker has stopped");
     Ok(())
 }
@@ -102,12 +105,18 @@ async fn connect(settings: &Settings, stop: &CancellationToken) -> Result<Option
     }
 }
 
-async fn work(settings: &Settings, parts: &Parts, handler: Handler, orders: Orders) {
+async fn work(
+    settings: &Settings,
+    parts: &Parts,
+    handler: Handler,
+    beginning: mpsc::UnboundedReceiver<Begin>,
+    orders: Orders,
+) {
     let (settlements, coming) = mpsc::unbounded_channel();
     let (claimed, backend) = QueueBackend::new();
     let Parts { queue, flight, lanes, sessions, pace } = parts;
     let ended = CancellationToken::new();
-    let settling = tokio::spawn(settler::run(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming));
+    let settling = tokio::spawn(settler::run(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming, beginning));
     let keeping = [spawn(keeper::beat, parts, &ended), spawn(keeper::listen, parts, &ended)];
     let fetcher = Fetcher {
         queue: queue.clone(),

@@ -11,6 +11,7 @@
 mod fleet;
 mod queue_accounts;
 mod queue_leases;
+mod queue_limits;
 mod queue_order;
 mod queue_scale;
 mod secrets;

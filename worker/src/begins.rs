@@ -1,0 +1,41 @@
+//! Tells the queue which mails' bytes are about to leave, so that a worker's death leaves no doubt about the others.
+//!
+//! It costs no round trip of its own: the queue marks a mail that it hands out for a connection that stands, the next in
+//! line are told while the mail before them is under way, and all that is told rides with the settlements (`settler`).
+
+use postroom_shared::id::MailId;
+use postroom_shared::queue::{Claimed, SessionId};
+use tokio::sync::{mpsc, oneshot};
+
+/// A mail that wants to begin.
+#[derive(Debug)]
+pub struct Begin {
+    /// Which mail.
+    pub id: MailId,
+    /// Who sends it.
+    pub session: SessionId,
+    /// Hears whether it may: not if the session was lost.
+    pub heard: oneshot::Sender<bool>,
+}
+
+/// Where mails that want to begin are told.
+#[derive(Debug, Clone)]
+pub struct Begins {
+    told: mpsc::UnboundedSender<Begin>,
+}
+
+impl Begins {
+    /// With the end that the settler reads.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Begin>) {
+        let (told, coming) = mpsc::unbounded_channel();
+        (Self { told }, coming)
+    }
+
+    /// Tells that a mail's bytes are about to leave, and waits until the queue knows. `false`: its lease was lost.
+    pub async fn tell(&self, claimed: &Claimed) -> bool {
+        let (heard, answer) = oneshot::channel();
+        let begin = Begin { id: claimed.id, session: claimed.session.clone(), heard };
+        self.told.send(begin).is_ok() && answer.await.unwrap_or(false)
+    }
+}
