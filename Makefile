@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: demo test bench check test-servers help
+.PHONY: demo test model bench check test-servers help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: ## All tests that need Rust and a Redis
 test-servers: ## Against mail servers that others wrote (needs Node.js and npm)
 	@$(WITH_REDIS); npm install --prefix tests/servers --no-audit --no-fund --no-package-lock --silent \
 	  && cargo build --workspace --bins && cargo test -p postroom-it --features servers --test servers
+
+model: ## The protocol under the model checker, with larger bounds than in `make test` (docs/protocol.md)
+	cargo test -p postroom-model --features long -- --test-threads 1
 
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
