@@ -121,6 +121,13 @@ impl Account {
     pub fn new(id: AccountId) -> Self {
         Self { id, kind: AccountKind::default(), aliases: Vec::new(), connections: None, limit: None, hold: None }
     }
+
+    /// Whether Gmail lets it send with this From: its own address or a declared alias. Any other it would rewrite.
+    #[must_use]
+    pub fn may_send_as(&self, from: &Address) -> bool {
+        let from_id = AccountId::from(from);
+        from_id == self.id || self.aliases.iter().any(|alias| AccountId::from(alias) == from_id)
+    }
 }
 
 /// An account that may not send now. Its `Debug` masks addresses.

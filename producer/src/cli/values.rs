@@ -45,6 +45,13 @@ pub(super) fn mail_id(text: &str) -> Result<MailId, String> {
     text.parse().map_err(|_| "not the id of a mail: ids look like 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10".to_owned())
 }
 
+/// The domain of a mail address, in lower case.
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim().to_lowercase();
+    let probe: Result<Address, _> = format!("x@{domain}").parse();
+    probe.map(|_| domain).map_err(|_| "not a domain: write it as in example.org, without an @".to_owned())
+}
+
 /// `2h`, `90m`, `1d12h`, or seconds.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let seconds = text.trim().parse::<u64>().ok().map(Duration::from_secs);
@@ -60,6 +67,12 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long a mail may be tried: as [`span`], at most 30 days.
+pub(super) fn ttl(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_secs(30 * 86_400);
+    span(text).and_then(|span| if span > longest { Err("longer than 30 days".to_owned()) } else { Ok(span) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +84,14 @@ mod tests {
         }
         for text in ["", "0", "-2h", "soon", "1mo", "500ms"] {
             assert!(span(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_are_not_addresses() {
+        assert_eq!(domain("Example.ORG"), Ok("example.org".to_owned()));
+        for text in ["", "ann@example.org", "@example.org", "two words"] {
+            assert!(domain(text).is_err(), "{text}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! can ask of the queue. Nothing here knows what a reply means or when a mail is tried again.
 
 mod accounts;
+mod change;
 mod claim;
 mod dead;
 mod job;
@@ -20,8 +21,9 @@ use crate::settings::{LimitSettings, RedisSettings};
 use crate::store::{Script, Store, StoreError};
 
 pub use accounts::AccountError;
+pub use change::ViaError;
 pub use claim::{Claim, ClaimAnswer, Claimed, Recipients};
-pub use dead::DeadFilter;
+pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use job::{Job, JobError};
 pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
 pub use push::{NewJob, PushError, Pushed};

@@ -43,6 +43,11 @@ pub struct LimitSettings {
     /// `POSTROOM_ACCOUNT_CONNECTIONS`: connections an account may have at once over the whole fleet. Default 3:
     /// Gmail refuses logins from about 16 at once (gmail.md, "Limits").
     pub account_connections: u32,
+    /// `POSTROOM_DEAD_RETENTION`: how long a dead letter is kept. Default 90 d.
+    pub dead_retention: Duration,
+    /// `POSTROOM_DEAD_BYTES`: what the records of all dead letters of a shard may take in Redis; beyond it the oldest are
+    /// thrown away. In bytes; default 1 GiB.
+    pub dead_bytes: u64,
 }
 
 impl LimitSettings {
@@ -52,6 +57,8 @@ impl LimitSettings {
             mail_ttl: source.span("POSTROOM_MAIL_TTL", DAY, Duration::from_secs(1), 30 * DAY),
             retention: source.span("POSTROOM_RETENTION", 7 * DAY, Duration::from_secs(60), 365 * DAY),
             account_connections: source.number("POSTROOM_ACCOUNT_CONNECTIONS", 3, 1, 100),
+            dead_retention: source.span("POSTROOM_DEAD_RETENTION", 90 * DAY, Duration::from_secs(60), 3_650 * DAY),
+            dead_bytes: source.bytes("POSTROOM_DEAD_BYTES", 1 << 30, 1 << 10, 1 << 40),
         }
     }
 }

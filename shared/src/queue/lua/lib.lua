@@ -7,7 +7,6 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local NOW = string.format('%.0f', now)
 
 local PRIORITIES = { 'u', 'n', 'b' }
-local DEAD_FOR = 90 * 86400000
 
 -- Counters of jobs by state are gathered and written once, by write_counts().
 local bumps = {}
@@ -121,12 +120,23 @@ local function add_due(id, at)
   if head[1] == id then wake_any(1) end
 end
 
+-- A dead letter notes in `b` what its record takes, and `dead_bytes` is the sum of those notes: whatever ends a dead
+-- letter takes its note off with unbury(), which is why doing so again takes nothing off.
 local function bury(id, from, reason)
-  redis.call('HSET', MAIL .. id, 's', 'dead', 'r', reason, 't', NOW)
+  local bytes = redis.call('STRLEN', JOB .. id)
+  redis.call('HSET', MAIL .. id, 's', 'dead', 'r', reason, 't', NOW, 'b', bytes)
   redis.call('HDEL', MAIL .. id, 'w')
   redis.call('ZADD', DEAD, now, id)
   log(id, 'dead', ',"reason":"' .. reason .. '"')
   moved(from, 'dead')
+  bump('dead_bytes', bytes)
+end
+local function unbury(id)
+  redis.call('ZREM', DEAD, id)
+  local bytes = tonumber(redis.call('HGET', MAIL .. id, 'b') or '0')
+  redis.call('HDEL', MAIL .. id, 'b')
+  bump('dead_bytes', -bytes)
+  return bytes
 end
 
 -- A mail takes its place: at the end of its lane, or at the front if it only comes back.
@@ -237,19 +247,53 @@ local function sweep_holds(limit)
   return #ended == limit
 end
 
-local function sweep_dead(limit)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DEAD, '-inf', now - DEAD_FOR, 'LIMIT', 0, limit)) do
-    redis.call('DEL', MAIL .. id, JOB .. id, LOG .. id)
-    redis.call('ZREM', DEAD, id)
-    bump('dead', -1)
+-- A terminal state: the bytes go, what is told of the mail stays for a while.
+local function finish(id, keep, retention)
+  if keep ~= '' then
+    redis.call('SET', JOB .. id, keep, 'PX', retention)
+  else
+    redis.call('DEL', JOB .. id)
   end
+  redis.call('PEXPIRE', MAIL .. id, retention)
+  redis.call('PEXPIRE', LOG .. id, retention)
+end
+
+-- Dead letters past the fleet's limits are thrown away, the oldest first. Answers how many for their age, and how many
+-- for their bytes: whoever calls this tells of them.
+local function sweep_dead(limit)
+  local head = redis.call('ZRANGE', DEAD, 0, 0, 'WITHSCORES')
+  if not head[1] then return 0, 0 end
+  local config = redis.call('HMGET', CONFIG, 'dead_for', 'dead_bytes', 'retention')
+  if not config[1] then return 0, 0 end
+  local dead_since, most, retention = now - tonumber(config[1]), tonumber(config[2]), tonumber(config[3])
+  local bytes = tonumber(redis.call('HGET', COUNTS, 'dead_bytes') or '0') + (bumps['dead_bytes'] or 0)
+  if tonumber(head[2]) > dead_since and bytes <= most then return 0, 0 end
+  local by_age, by_bytes = 0, 0
+  local oldest = redis.call('ZRANGE', DEAD, 0, limit - 1, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    local id, limit_passed = oldest[i], 'bytes'
+    if tonumber(oldest[i + 1]) <= dead_since then
+      limit_passed, by_age = 'age', by_age + 1
+    elseif bytes > most then
+      by_bytes = by_bytes + 1
+    else
+      break
+    end
+    bytes = bytes - unbury(id)
+    redis.call('HSET', MAIL .. id, 's', 'discarded', 't', NOW)
+    log(id, 'dropped', ',"limit":"' .. limit_passed .. '"')
+    finish(id, '', retention)
+    moved('dead', 'discarded')
+  end
+  bump('dead_expired', by_age)
+  bump('dead_dropped', by_bytes)
+  return by_age, by_bytes
 end
 
 local function sweep(lease)
   local more = sweep_due(200)
   more = sweep_sessions(100, lease) or more
   more = sweep_holds(20) or more
-  sweep_dead(20)
   return more
 end
 
@@ -269,15 +313,4 @@ local function rings_empty()
     if redis.call('ZCARD', RING .. p) > 0 then return false end
   end
   return true
-end
-
--- A terminal state: the bytes go, what is told of the mail stays for a while.
-local function finish(id, keep, retention)
-  if keep ~= '' then
-    redis.call('SET', JOB .. id, keep, 'PX', retention)
-  else
-    redis.call('DEL', JOB .. id)
-  end
-  redis.call('PEXPIRE', MAIL .. id, retention)
-  redis.call('PEXPIRE', LOG .. id, retention)
 end

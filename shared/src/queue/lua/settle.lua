@@ -42,7 +42,7 @@ local function late(it, state, holder, a, attempts)
     redis.call('SREM', JOBS .. holder, it.id)
     drop_load(holder, a)
   elseif state == 'dead' then
-    redis.call('ZREM', DEAD, it.id)
+    unbury(it.id)
   else
     redis.call('ZREM', DUE, it.id)
   end
