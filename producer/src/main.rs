@@ -19,6 +19,10 @@ async fn main() -> ExitCode {
             output::complain(format!("postroom: {why}"));
             ExitCode::FAILURE
         }
+        Err(Failure::Misused(why)) => {
+            output::complain(format!("postroom: {why}"));
+            ExitCode::from(2)
+        }
     }
 }
 

@@ -211,34 +211,6 @@ fn with_key(mail: &Value, key: &str) -> Value {
 }
 
 #[test]
-fn dead_letters_are_retried_or_discarded() {
-    let redis = Redis::start();
-    redis.add(&[SHOP]);
-    assert_eq!(redis.run(&["dead", "list", "--json"]).json(), json!([]));
-    assert_eq!(redis.run(&["dead", "list"]).ok(), "");
-    let out = redis.run_with(&["send", "-"], &[], &json!([mail(1), mail(2), mail(3)]).to_string()).ok();
-    let ids = ids(&out);
-    let err = redis.run(&["account", "remove", SHOP]).failed();
-    assert!(err.contains("3 mails become dead letters at once") && err.contains("--yes"), "{err}");
-    assert!(redis.run(&["account", "remove", SHOP, "--yes"]).ok().contains("3 mails are dead letters"));
-
-    let dead = redis.run(&["dead", "list", "--reason", "no_account", "--json"]).json();
-    assert_eq!((dead.as_array().unwrap().len(), &dead[0]["state"]), (3, &json!("dead")));
-    assert!(redis.run(&["dead", "retry", ids[0]]).failed().contains("its account was removed"));
-    redis.add(&[SHOP]);
-    redis.run(&["dead", "retry", ids[0], "--ttl", "1h"]).ok();
-    assert!(redis.run(&["dead", "retry", ids[0]]).failed().contains("its state is ready"));
-    assert!(redis.run(&["dead", "discard", "--all"]).failed().contains("2 dead letters would be thrown away"));
-    assert_eq!(
-        redis.run(&["dead", "discard", "--all", "--reason", "expired", "--yes"]).ok(),
-        "0 dead letters: discarded\n"
-    );
-    assert_eq!(redis.run(&["dead", "discard", "--all", "--yes"]).ok(), "2 dead letters: discarded\n");
-    let states = redis.run(&["queue", "stats", "--json"]).json()["states"].clone();
-    assert_eq!((&states["ready"], &states["dead"], &states["discarded"]), (&json!(1), &json!(0), &json!(2)));
-}
-
-#[test]
 fn waiting_tells_what_was_not_sent() {
     let redis = Redis::start();
     redis.add(&[SHOP]);
@@ -278,8 +250,6 @@ fn wrong_use_and_no_redis() {
         &["mail", "show", "12"],
         &["mail", "list", "--state", "lost"],
         &["account", "add", "ann@example.org", "--refresh-token=the-refresh-token"],
-        &["dead", "retry"],
-        &["dead", "retry", "0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10", "--reason", "expired"],
         &["queue"],
     ] {
         assert_eq!(redis.run(arguments).code, 2, "{arguments:?}");

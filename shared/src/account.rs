@@ -192,6 +192,13 @@ impl Account {
     pub fn hold(&self) -> Option<&Hold> {
         self.holds.iter().max_by_key(|hold| hold.until.unwrap_or(Millis(u64::MAX)))
     }
+
+    /// Whether Gmail lets it send with this From: its own address or a declared alias. Any other it would rewrite.
+    #[must_use]
+    pub fn may_send_as(&self, from: &Address) -> bool {
+        let from_id = AccountId::from(from);
+        from_id == self.id || self.aliases.iter().any(|alias| AccountId::from(alias) == from_id)
+    }
 }
 
 /// An account that may not send now. Its `Debug` masks addresses.

@@ -50,6 +50,8 @@ reasons! {
     Connection = "connection",
     /// The connection was lost after the final dot: the server may have taken the mail.
     Uncertain = "uncertain",
+    /// The mail was found in the account's Sent mailbox after the connection, or the worker, had been lost.
+    Found = "found",
     /// The worker's lease ran out before it settled the mail.
     LeaseLost = "lease_lost",
     /// The worker stopped and handed the mail back.

@@ -11,7 +11,7 @@ use postroom_shared::queue::{Claim, ClaimAnswer, Claimed, Queue, SessionId};
 use postroom_shared::store::StoreError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::flight::Flight;
 use crate::handler::Pace;
@@ -100,6 +100,20 @@ impl Fetcher {
     }
 
     fn take(&self, shard: u16, free: usize, answer: ClaimAnswer) {
+        if answer.dead_dropped > 0 {
+            warn!(
+                shard,
+                dead.dropped = answer.dead_dropped,
+                "the dead letters passed POSTROOM_DEAD_BYTES: the oldest were thrown away; retry or discard some, or raise it"
+            );
+        }
+        if answer.dead_expired > 0 {
+            info!(
+                shard,
+                dead.expired = answer.dead_expired,
+                "dead letters older than POSTROOM_DEAD_RETENTION were thrown away"
+            );
+        }
         for (account, permits) in &answer.grants {
             self.lanes.granted(account, *permits);
         }

@@ -162,7 +162,7 @@ mod tests {
 
     fn failed(arguments: &[&str]) -> String {
         match explain(arguments) {
-            Err(Failure::Failed(why)) => why,
+            Err(Failure::Failed(why) | Failure::Misused(why)) => why,
             Err(Failure::Closed | Failure::Told) | Ok(()) => panic!("{arguments:?} did not fail"),
         }
     }

@@ -100,6 +100,8 @@ pub(crate) enum Failure {
     Closed,
     /// It failed, and standard error says why already.
     Told,
+    /// It was used wrongly, or something has to be said first: exit code 2.
+    Misused(String),
     /// It failed, for this reason.
     Failed(String),
 }

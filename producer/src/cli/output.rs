@@ -34,6 +34,11 @@ impl Out {
         self.line(text)
     }
 
+    /// Bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.write_all(bytes).map_err(unwritten)
+    }
+
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.0.flush().map_err(unwritten)
     }

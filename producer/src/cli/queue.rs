@@ -37,6 +37,9 @@ fn print(stats: &QueueStats, out: &mut Out) -> Result<(), Failure> {
     table.pair("workers", stats.workers);
     table.pair("doubled", stats.doubled);
     table.pair("leases lost", stats.leases_lost);
+    table.pair("dead bytes", stats.dead_bytes);
+    table.pair("dead dropped", stats.dead_dropped);
+    table.pair("dead expired", stats.dead_expired);
     table.print(out, "")?;
     if stats.lanes.is_empty() {
         return Ok(());

@@ -53,6 +53,13 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The domain of a mail address, in lower case.
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim().to_lowercase();
+    let probe: Result<Address, _> = format!("x@{domain}").parse();
+    probe.map(|_| domain).map_err(|_| "not a domain: write it as in example.org, without an @".to_owned())
+}
+
 /// `2h`, `90m`, `1d12h`, or seconds.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let seconds = text.trim().parse::<u64>().ok().map(Duration::from_secs);
@@ -68,6 +75,12 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long a mail may be tried: as [`span`], at most 30 days.
+pub(super) fn ttl(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_secs(30 * 86_400);
+    span(text).and_then(|span| if span > longest { Err("longer than 30 days".to_owned()) } else { Ok(span) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +92,14 @@ mod tests {
         }
         for text in ["", "0", "-2h", "soon", "1mo", "500ms"] {
             assert!(span(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_are_not_addresses() {
+        assert_eq!(domain("Example.ORG"), Ok("example.org".to_owned()));
+        for text in ["", "ann@example.org", "@example.org", "two words"] {
+            assert!(domain(text).is_err(), "{text}");
         }
     }
 

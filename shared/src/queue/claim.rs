@@ -45,6 +45,10 @@ pub struct ClaimAnswer {
     pub grants: Vec<(AccountId, u32)>,
     /// Accounts whose unused permits others could use now.
     pub give_up: Vec<AccountId>,
+    /// Dead letters that this call threw away: they were older than `POSTROOM_DEAD_RETENTION`.
+    pub dead_expired: u64,
+    /// Dead letters that this call threw away: together they had more bytes than `POSTROOM_DEAD_BYTES`.
+    pub dead_dropped: u64,
 }
 
 /// A job under a lease.
@@ -142,6 +146,8 @@ fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, Stor
             .map(|(account, permits)| Ok((read_account(&account)?, permits)))
             .collect::<Result<_, StoreError>>()?,
         give_up: give_up.iter().map(|account| read_account(account)).collect::<Result<_, _>>()?,
+        dead_expired: read(values.next())?,
+        dead_dropped: read(values.next())?,
     })
 }
 

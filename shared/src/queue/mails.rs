@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::Queue;
 use super::claim::Recipients;
 use super::job::Job;
-use super::push::millis;
 use super::session::wrong;
 use super::timeline::{Attempt, Event, What};
 use crate::account::{AccountId, Hold};
 use crate::address::Address;
 use crate::clock::Millis;
 use crate::id::MailId;
-use crate::mail::Priority;
+use crate::mail::{Priority, Tag};
 use crate::reason::Reason;
 use crate::reply::Reply;
 use crate::store::StoreError;
@@ -145,6 +144,15 @@ pub struct MailStatus {
     /// `Message-ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
+    /// The app's own marks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// What a dead letter's record takes in Redis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// A dead letter that the server may have taken all the same: a retry may send it a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_double: bool,
     /// The subject, cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -167,7 +175,7 @@ pub struct ListFilter {
 const PAGE: usize = 500;
 const MOST_READ: usize = 50_000;
 
-type Fields = HashMap<String, String>;
+pub(super) type Fields = HashMap<String, String>;
 
 impl Queue {
     /// One mail, with its timeline.
@@ -207,11 +215,13 @@ impl Queue {
     /// The frozen bytes of a mail that is not done yet, or is a dead letter.
     ///
     /// # Errors
-    /// If Redis did not answer.
+    /// If Redis did not answer, or the record cannot be read.
     pub async fn mail_bytes(&self, id: MailId) -> Result<Option<Vec<u8>>, StoreError> {
         let key = self.store.keys(id.shard()).job(id);
         let record: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(&mut self.store.connection()).await?;
-        Ok(record.and_then(|record| Job::decode(&record).ok()).map(|job| job.bytes).filter(|bytes| !bytes.is_empty()))
+        let job = record.map(|record| Job::decode(&record)).transpose();
+        let job = job.map_err(|error| StoreError::Wrong(format!("the mail's bytes cannot be read: {error}")))?;
+        Ok(job.map(|job| job.bytes).filter(|bytes| !bytes.is_empty()))
     }
 
     /// The newest mails that fit, without their timelines.
@@ -281,43 +291,6 @@ impl Queue {
             })
             .collect()
     }
-
-    /// Cancels a mail that no worker has yet. `Err` is the state in which it could not be cancelled.
-    ///
-    /// # Errors
-    /// If Redis did not do it.
-    pub async fn cancel(&self, id: MailId) -> Result<Option<Result<(), MailState>>, StoreError> {
-        self.change(id, "cancel", What::Cancelled, 0).await
-    }
-
-    /// Changes one mail by hand. `None`: there is no such mail; `Some(Err)`: not in this state.
-    pub(super) async fn change(
-        &self,
-        id: MailId,
-        verb: &str,
-        what: What,
-        ttl: u64,
-    ) -> Result<Option<Result<(), MailState>>, StoreError> {
-        let keys = self.store.keys(id.shard());
-        let record: Option<Vec<u8>> =
-            redis::cmd("GET").arg(keys.job(id)).query_async(&mut self.store.connection()).await?;
-        let kept =
-            record.and_then(|record| Job::decode(&record).ok()).map(|job| job.encode_kept(job.last_event.clone()));
-        let keep = kept.transpose().map_err(wrong)?.unwrap_or_default();
-        let event = serde_json::to_string(&Event { at: Millis::now(), what }).map_err(wrong)?;
-        let mut call = self.scripts.change.call(&keys);
-        call.arg(verb).arg(id.to_string()).arg(millis(self.limits.retention)).arg(ttl).arg(event).arg(keep);
-        let answer: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
-        match (answer.first().map(String::as_str), answer.get(1)) {
-            (Some("gone"), _) => Ok(None),
-            (Some("ok"), _) => Ok(Some(Ok(()))),
-            (Some("no"), Some(state)) => Ok(Some(Err(state.parse().map_err(wrong)?))),
-            (Some("no_account"), _) => Err(StoreError::Wrong(
-                "its account was removed: add it again with `postroom account add`, then retry".to_owned(),
-            )),
-            _ => Err(wrong("no answer to a change of a mail")),
-        }
-    }
 }
 
 fn fits(fields: &Fields, filter: &ListFilter) -> bool {
@@ -325,7 +298,12 @@ fn fits(fields: &Fields, filter: &ListFilter) -> bool {
         && filter.account.as_ref().is_none_or(|id| fields.get("a").is_some_and(|account| account == id.reveal()))
 }
 
-fn read_status(id: MailId, fields: &Fields, job: Option<Job>, log: &[Event]) -> Result<MailStatus, StoreError> {
+pub(super) fn read_status(
+    id: MailId,
+    fields: &Fields,
+    job: Option<Job>,
+    log: &[Event],
+) -> Result<MailStatus, StoreError> {
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
     let number = |name: &str| field(name).parse::<u64>().unwrap_or(0);
     let state: MailState = field("s").parse().map_err(wrong)?;
@@ -345,10 +323,19 @@ fn read_status(id: MailId, fields: &Fields, job: Option<Job>, log: &[Event]) -> 
         held: None,
         from: job.as_ref().map(|job| job.from.clone()),
         recipients,
+        tags: job.as_ref().map(|job| job.tags.clone()).unwrap_or_default(),
+        bytes: field("b").parse().ok(),
+        may_double: state == MailState::Dead && (!field("u").is_empty() || is_uncertain(field("r"), log)),
         message_id: job.as_ref().map(|job| job.message_id.clone()),
         subject: job.map(|job| job.subject),
         timeline: Vec::new(),
     })
+}
+
+/// Whether the server may have taken the mail: it died of that, or its last attempt came to it.
+fn is_uncertain(reason: &str, log: &[Event]) -> bool {
+    let last = log.iter().rev().find_map(|event| event.what.attempt());
+    reason == Reason::Uncertain.as_str() || last.is_some_and(|attempt| attempt.reason == Reason::Uncertain)
 }
 
 fn fates(job: &Job, state: MailState, recipients: Option<&Recipients>, log: &[Event]) -> Vec<RecipientFate> {

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod budget;
+mod change;
 mod claim;
 mod dead;
 mod job;
@@ -22,8 +23,9 @@ use crate::store::{Script, Store, StoreError};
 
 pub use accounts::AccountError;
 pub use budget::{Budget, Use};
+pub use change::ViaError;
 pub use claim::{Claim, ClaimAnswer, Claimed, Doubt, Recipients};
-pub use dead::DeadFilter;
+pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use job::{Job, JobError};
 pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
 pub use push::{NewJob, PushError, Pushed};

@@ -99,6 +99,7 @@ impl Queue {
         let keys = self.store.keys(shard);
         let mut call = self.scripts.session.call(&keys);
         call.arg("open").arg(session.as_str()).arg(millis(lease)).arg(name).arg(self.limits.account_connections);
+        call.arg(millis(self.limits.dead_retention)).arg(self.limits.dead_bytes).arg(millis(self.limits.retention));
         read_beat(call.invoke_async(&mut self.store.connection()).await?)
     }
 

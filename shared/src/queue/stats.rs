@@ -20,6 +20,12 @@ pub struct QueueStats {
     pub doubled: u64,
     /// Leases that ran out, since the queue was first used.
     pub leases_lost: u64,
+    /// What the records of all dead letters take in Redis.
+    pub dead_bytes: u64,
+    /// Dead letters thrown away because together they had more than `POSTROOM_DEAD_BYTES`, since the queue was first used.
+    pub dead_dropped: u64,
+    /// Dead letters thrown away after `POSTROOM_DEAD_RETENTION`, since the queue was first used.
+    pub dead_expired: u64,
     /// Workers with a living session.
     pub workers: u64,
     /// Each account's lane.
@@ -59,6 +65,9 @@ impl Queue {
             }
             stats.doubled += count("doubled");
             stats.leases_lost += count("leases_lost");
+            stats.dead_bytes += count("dead_bytes");
+            stats.dead_dropped += count("dead_dropped");
+            stats.dead_expired += count("dead_expired");
             stats.workers = stats.workers.max(workers);
         }
         for account in self.accounts().await? {

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::AccountId;
 use crate::clock::Millis;
 use crate::reason::Reason;
 use crate::reply::Reply;
@@ -43,9 +44,18 @@ pub enum What {
     /// An operator or the app cancelled it.
     Cancelled,
     /// An operator put it back into the queue.
-    Retried,
+    Retried {
+        /// The account that sends it from then on, if it is another one than before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<AccountId>,
+    },
     /// An operator threw it away.
     Discarded,
+    /// A dead letter was thrown away because the dead letters had passed a limit.
+    Dropped {
+        /// `age` (`POSTROOM_DEAD_RETENTION`) or `bytes` (`POSTROOM_DEAD_BYTES`).
+        limit: String,
+    },
 }
 
 impl What {

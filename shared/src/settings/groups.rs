@@ -49,6 +49,11 @@ pub struct LimitSettings {
     /// `POSTROOM_LOGIN_INTERVAL`: after that many, one login in so long; mails that were delivered earn logins, too. Default
     /// 6 s.
     pub login_interval: Duration,
+    /// `POSTROOM_DEAD_RETENTION`: how long a dead letter is kept. Default 90 d.
+    pub dead_retention: Duration,
+    /// `POSTROOM_DEAD_BYTES`: what the records of all dead letters of a shard may take in Redis; beyond it the oldest are
+    /// thrown away. In bytes; default 1 GiB.
+    pub dead_bytes: u64,
 }
 
 impl LimitSettings {
@@ -65,6 +70,8 @@ impl LimitSettings {
                 Duration::from_millis(1),
                 Duration::from_secs(3_600),
             ),
+            dead_retention: source.span("POSTROOM_DEAD_RETENTION", 90 * DAY, Duration::from_secs(60), 3_650 * DAY),
+            dead_bytes: source.bytes("POSTROOM_DEAD_BYTES", 1 << 30, 1 << 10, 1 << 40),
         }
     }
 }

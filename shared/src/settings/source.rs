@@ -139,6 +139,17 @@ impl Source {
         }
     }
 
+    /// A number of bytes: `1000000`, `512MiB`, `2GiB`; within bounds (both included).
+    pub fn bytes(&mut self, name: &str, default: u64, least: u64, most: u64) -> u64 {
+        let Some(text) = self.text(name) else { return default };
+        match parse_bytes(&text) {
+            Some(bytes) if (least..=most).contains(&bytes) => return bytes,
+            Some(_) => self.fault(name, &format!("{text:?} is not between {least} and {most} bytes")),
+            None => self.fault(name, &format!("{text:?} is no number of bytes: write 1000000, 64KiB, 512MiB or 2GiB")),
+        }
+        default
+    }
+
     /// Notes what is wrong with a setting.
     pub fn fault(&mut self, name: &str, what: &str) {
         self.faults.push(format!("{name}: {what}"));
@@ -151,6 +162,22 @@ impl Source {
     pub fn finish(self) -> Result<(), SettingsError> {
         if self.faults.is_empty() { Ok(()) } else { Err(SettingsError(self.faults)) }
     }
+}
+
+/// A whole number of bytes, or a number with `KiB`, `MiB`, `GiB` or `TiB`.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << unit)
 }
 
 /// A whole number of seconds, or a number with `ms`, `s`, `m`, `h` or `d`.
@@ -198,5 +225,18 @@ mod tests {
         for text in ["", "h", "-1", "1.5h", "3 fortnights", "99999999999999999999"] {
             assert_eq!(parse_span(text), None, "{text}");
         }
+    }
+    #[test]
+    fn bytes_have_units_and_bounds() {
+        for (text, bytes) in [("1000", 1_000), ("64KiB", 65_536), ("512 MiB", 512 << 20), ("2GiB", 2 << 30)] {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        for text in ["", "MiB", "-1", "1.5GiB", "1GB", "99999999TiB", "99999999999999999999"] {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
+        let mut source = source(&[("POSTROOM_A", "1KiB"), ("POSTROOM_B", "much")]);
+        assert_eq!((source.bytes("POSTROOM_A", 9, 0, 1_000), source.bytes("POSTROOM_B", 8, 0, 1_000)), (9, 8));
+        let text = source.finish().unwrap_err().to_string();
+        assert!(text.contains("between 0 and 1000 bytes") && text.contains("no number of bytes"), "{text}");
     }
 }

@@ -21,12 +21,12 @@
 //! # Lives
 //! | key | made by | ends |
 //! |---|---|---|
-//! | `mail:`, `job:`, `log:` | push; settle | `POSTROOM_RETENTION` after the mail was sent, cancelled or discarded (the bytes at once); with the dead letter otherwise |
+//! | `mail:`, `job:`, `log:` | push; settle | `POSTROOM_RETENTION` after the mail was sent, cancelled or discarded (the bytes at once); a dead letter stays until then |
 //! | `idem:` | push | 24 hours, or until the mail's deadline if that is later |
 //! | `lane:`, `waiting:`, `due`, `ring:` | push, settle, sweep | empty by themselves |
 //! | `session:`, `jobs:`, `begun:`, `lanes:`, `permits:`, `load:` | claim | with the session: at its leave, or when it is swept |
 //! | `mails` | push | entries older than retention and the longest wait (30 + 30 days) are trimmed by push |
-//! | `dead` | settle | entries by retry or discard; older than 90 days by the sweep |
+//! | `dead` | settle, claim, sweep, account | entries by retry or discard, or by a late delivery; what passes `POSTROOM_DEAD_RETENTION` or `POSTROOM_DEAD_BYTES` by claim |
 //! | `holds`, `later` | whoever holds an account, or finds it at a limit | empty by themselves |
 //! | `ledger:` | settle, sweep: what an account sent, in steps of five minutes | entries after 24 hours |
 //! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
@@ -111,7 +111,7 @@ impl ShardKeys {
         format!("{}{name}", self.prefix)
     }
 
-    /// Jobs by state: a hash of counters. Every script gets it as `KEYS[1]`, which decides the slot.
+    /// Jobs by state and the sum of the dead letters' bytes: a hash of counters. Every script gets it as `KEYS[1]`, which decides the slot.
     #[must_use]
     pub fn counts(&self) -> String {
         self.key("counts")

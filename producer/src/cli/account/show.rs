@@ -116,6 +116,7 @@ pub(in crate::cli) fn then(hold: &Hold) -> &'static str {
         | Reason::Size
         | Reason::Connection
         | Reason::Uncertain
+        | Reason::Found
         | Reason::LeaseLost
         | Reason::HandedBack
         | Reason::TokenUnavailable

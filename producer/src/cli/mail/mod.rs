@@ -2,6 +2,11 @@
 
 mod show;
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use postroom::{AccountId, Cancelled, MailId, MailState, MailStatus};
 use postroom_shared::queue::ListFilter;
@@ -10,6 +15,11 @@ use super::output::{Out, complain};
 use super::table::Table;
 use super::values::{account_id, mail_id, quiet};
 use super::{Context, Failure};
+
+const SHOW_HELP: &str = "\
+Examples:
+  postroom mail show 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10
+  postroom mail show 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10 --raw --output mail.eml";
 
 const LIST_HELP: &str = "\
 Looks at the newest 50,000 mails.
@@ -21,7 +31,8 @@ Examples:
 /// Mails.
 #[derive(Subcommand)]
 pub(crate) enum Mail {
-    /// One mail: its state, its recipients, and all that happened to it
+    /// One mail: its state, its recipients, and all that happened to it; or its bytes
+    #[command(after_help = SHOW_HELP)]
     Show {
         /// The id that `send` printed
         #[arg(value_name = "ID", value_parser = quiet(mail_id))]
@@ -29,6 +40,12 @@ pub(crate) enum Mail {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+        /// Print the message itself (.eml), byte for byte, of a mail that is not done or is a dead letter
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+        /// With --raw: write it to this file, not to standard output
+        #[arg(long, value_name = "FILE", requires = "raw")]
+        output: Option<PathBuf>,
     },
     /// The newest mails
     #[command(after_help = LIST_HELP)]
@@ -56,12 +73,9 @@ pub(crate) enum Mail {
 
 pub(crate) async fn run(command: Mail, context: &mut Context) -> Result<(), Failure> {
     match command {
-        Mail::Show { id, json } => {
-            let Some(status) = context.client.status(id).await? else {
-                return Err(Failure::failed(
-                    "there is no such mail (any more): what is done is kept for POSTROOM_RETENTION; see `postroom mail list`",
-                ));
-            };
+        Mail::Show { id, raw: true, output, .. } => show_raw(id, output.as_deref(), context).await,
+        Mail::Show { id, json, .. } => {
+            let Some(status) = context.client.status(id).await? else { return Err(unknown()) };
             if json { context.out.json(&status) } else { show::print(&status, &mut context.out) }
         }
         Mail::List { state, account, limit, json } => {
@@ -70,6 +84,27 @@ pub(crate) async fn run(command: Mail, context: &mut Context) -> Result<(), Fail
         }
         Mail::Cancel { ids } => cancel(&ids, context).await,
     }
+}
+
+fn unknown() -> Failure {
+    Failure::failed(
+        "there is no such mail (any more): what is done is kept for POSTROOM_RETENTION; see `postroom mail list`",
+    )
+}
+
+/// The message, byte for byte. A file is for its owner alone: mail is private.
+async fn show_raw(id: MailId, output: Option<&Path>, context: &mut Context) -> Result<(), Failure> {
+    let Some(bytes) = context.queue().mail_bytes(id).await? else {
+        let Some(status) = context.client.status(id).await? else { return Err(unknown()) };
+        return Err(Failure::Failed(format!(
+            "its bytes are gone, for it is {}: they are kept only while a mail waits and in a dead letter",
+            status.state.as_str()
+        )));
+    };
+    let Some(path) = output else { return context.out.bytes(&bytes) };
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(&bytes));
+    written.map_err(|error| Failure::Failed(format!("{} could not be written: {error}", path.display())))
 }
 
 async fn cancel(ids: &[MailId], context: &mut Context) -> Result<(), Failure> {
@@ -97,7 +132,11 @@ pub(super) fn print_list(found: &[MailStatus], out: &mut Out) -> Result<(), Fail
         table.row([
             status.id.to_string(),
             status.state.as_str().to_owned(),
-            status.reason.map_or("-", postroom::Reason::as_str).to_owned(),
+            format!(
+                "{}{}",
+                status.reason.map_or("-", postroom::Reason::as_str),
+                if status.may_double { " (!)" } else { "" }
+            ),
             status.attempts.to_string(),
             status.at.to_string(),
             status.account.reveal().to_owned(),

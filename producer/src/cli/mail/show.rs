@@ -1,12 +1,15 @@
 //! One mail, laid out for a person.
 
 use postroom::{MailState, MailStatus};
+use postroom_shared::mail::Tag;
 use postroom_shared::queue::{Attempt, Event, What};
 
 use crate::cli::Failure;
 use crate::cli::account::{then, when};
 use crate::cli::output::Out;
 use crate::cli::table::Table;
+
+const MAY_DOUBLE: &str = "the server may have taken it all the same: a retry may send it a second time";
 
 /// Prints all that is known of a mail.
 pub(super) fn print(status: &MailStatus, out: &mut Out) -> Result<(), Failure> {
@@ -34,6 +37,9 @@ fn facts(status: &MailStatus) -> Table {
     table.pair("Mail", status.id);
     let why = status.reason.map(|reason| format!(", {}: {}", reason.as_str(), reason.help()));
     table.pair("State", format!("{}{}", status.state.as_str(), why.unwrap_or_default()));
+    if status.may_double {
+        table.pair("", MAY_DOUBLE);
+    }
     table.pair("Account", status.account.reveal());
     if let Some(hold) = &status.held {
         table.pair("Held", format!("{} since {}, {}: {}", hold.reason.as_str(), hold.since, when(hold), hold.note));
@@ -41,6 +47,11 @@ fn facts(status: &MailStatus) -> Table {
     }
     if let Some(from) = &status.from {
         table.pair("From", from.reveal());
+    }
+    if !status.tags.is_empty() {
+        let tag =
+            |tag: &Tag| if tag.value.is_empty() { tag.name.clone() } else { format!("{}={}", tag.name, tag.value) };
+        table.pair("Tags", status.tags.iter().map(tag).collect::<Vec<_>>().join(", "));
     }
     if let Some(subject) = &status.subject {
         table.pair("Subject", subject);
@@ -53,6 +64,9 @@ fn facts(status: &MailStatus) -> Table {
     table.pair(if status.state.is_final() { "Ended" } else { "Due" }, status.at);
     if !status.state.is_final() || status.state == MailState::Dead {
         table.pair("Deadline", status.deadline);
+    }
+    if let Some(bytes) = status.bytes {
+        table.pair("Kept", format!("{bytes} bytes in Redis; --raw prints the message"));
     }
     table.pair("Attempts", status.attempts);
     if status.leases_lost > 0 {
@@ -72,8 +86,12 @@ fn told(event: &Event) -> (String, String) {
             ("doubled".to_owned(), "a worker delivered it that had lost its lease: it went out twice".to_owned())
         }
         What::Cancelled => ("cancelled".to_owned(), String::new()),
-        What::Retried => ("retried".to_owned(), "by an operator".to_owned()),
+        What::Retried { via: None } => ("retried".to_owned(), "by an operator".to_owned()),
+        What::Retried { via: Some(via) } => ("retried".to_owned(), format!("by an operator, through {}", via.reveal())),
         What::Discarded => ("discarded".to_owned(), "by an operator".to_owned()),
+        What::Dropped { limit } => {
+            ("discarded".to_owned(), format!("the dead letters had passed their limit by {limit}"))
+        }
     }
 }
 

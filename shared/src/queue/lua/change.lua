@@ -1,14 +1,15 @@
 -- Changes one mail by hand. ARGV: what (cancel|retry|discard), id, retention (ms), ttl (ms, of retry), event (JSON),
--- record to keep ('': none). Answers {'ok' | 'no', state it was in} or {'gone'}.
+-- record to keep ('': none), account that a retry goes through ('': the mail's own).
+-- Answers {'ok' | 'no' | 'no_account' | 'doubt' (the server may have it), state it was in} or {'gone'}.
 
 local what, id, retention = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'p')
+local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'p', 'u')
 local state, a, p = m[1], m[2], m[3]
 if not state then return { 'gone' } end
 
 local function ended(as)
   redis.call('ZREM', DUE, id)
-  redis.call('ZREM', DEAD, id)
+  unbury(id)
   redis.call('HSET', MAIL .. id, 's', as, 'r', 'operator', 't', now)
   redis.call('RPUSH', LOG .. id, ARGV[5])
   finish(id, ARGV[6], retention)
@@ -17,16 +18,19 @@ end
 
 if what == 'cancel' then
   if state ~= 'scheduled' and state ~= 'ready' and state ~= 'retry' then return { 'no', state } end
+  if m[4] then return { 'doubt', state } end
   ended('cancelled')
 elseif state ~= 'dead' then
   return { 'no', state }
 elseif what == 'discard' then
   ended('discarded')
 else
+  if ARGV[7] ~= '' then a = ARGV[7] end
   if not account(a).exists then return { 'no_account', state } end
-  redis.call('ZREM', DEAD, id)
-  redis.call('HSET', MAIL .. id, 'd', now + tonumber(ARGV[4]), 't', now)
-  redis.call('HDEL', MAIL .. id, 'r')
+  unbury(id)
+  -- It begins afresh, with no lost lease (l, k) and no doubt (u, e); attempts go on counting, for the timeline goes on.
+  redis.call('HSET', MAIL .. id, 'a', a, 'd', now + tonumber(ARGV[4]), 't', now)
+  redis.call('HDEL', MAIL .. id, 'r', 'l', 'k', 'u', 'e')
   redis.call('RPUSH', LOG .. id, ARGV[5])
   to_lane(id, a, p, 'dead', false)
   ring_one(a, p)

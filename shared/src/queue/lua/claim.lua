@@ -1,7 +1,8 @@
 -- Hands out as many jobs as a session has free slots, each under a permit of its account. ARGV: session, free slots,
 -- jobs that one permit may have waiting (depth), lease (ms), count of accounts of which it holds fewer permits now, then
 -- pairs of account and permits still held (absolute, so that repeating them is harmless).
--- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}}.
+-- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …},
+-- dead letters dropped for their age, and for their bytes}.
 -- A job: {id, account, fence, attempts, open recipients, leases lost while begun, doubt, begun (0|1), deadline, job}.
 
 local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), math.floor(tonumber(ARGV[4]) / 2) * 2
@@ -24,6 +25,8 @@ end
 
 -- 2. What became due, was lost, or may go on.
 local more = sweep(lease)
+local by_age, by_bytes = sweep_dead(100)
+more = more or by_age + by_bytes == 100
 
 -- 3. Jobs.
 local asked, pops = free, 0
@@ -200,4 +203,4 @@ end
 bump('claimed', asked - free)
 write_accounts()
 write_counts()
-return { 'ok', more and 1 or 0, next_in(), jobs, grants, give_up }
+return { 'ok', more and 1 or 0, next_in(), jobs, grants, give_up, by_age, by_bytes }

@@ -7,7 +7,6 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local NOW = string.format('%.0f', now)
 
 local PRIORITIES = { 'u', 'n', 'b' }
-local DEAD_FOR = 90 * 86400000
 
 -- Counters of jobs by state are gathered and written once, by write_counts().
 local bumps = {}
@@ -23,12 +22,23 @@ local function log(id, event, more)
   redis.call('RPUSH', LOG .. id, '{"at":' .. now .. ',"event":"' .. event .. '"' .. (more or '') .. '}')
 end
 
+-- A dead letter notes in `b` what its record takes, and `dead_bytes` is the sum of those notes: whatever ends a dead
+-- letter takes its note off with unbury(), which is why doing so again takes nothing off.
 local function bury(id, from, reason)
-  redis.call('HSET', MAIL .. id, 's', 'dead', 'r', reason, 't', NOW)
+  local bytes = redis.call('STRLEN', JOB .. id)
+  redis.call('HSET', MAIL .. id, 's', 'dead', 'r', reason, 't', NOW, 'b', bytes)
   redis.call('HDEL', MAIL .. id, 'w')
   redis.call('ZADD', DEAD, now, id)
   log(id, 'dead', ',"reason":"' .. reason .. '"')
   moved(from, 'dead')
+  bump('dead_bytes', bytes)
+end
+local function unbury(id)
+  redis.call('ZREM', DEAD, id)
+  local bytes = tonumber(redis.call('HGET', MAIL .. id, 'b') or '0')
+  redis.call('HDEL', MAIL .. id, 'b')
+  bump('dead_bytes', -bytes)
+  return bytes
 end
 
 -- A terminal state: the bytes go, what is told of the mail stays for a while.

@@ -1,6 +1,7 @@
--- A worker's session. ARGV: what (open|beat|leave|mend), session, lease (ms); for open also name and connections an
--- account; for mend the truth after an answer was lost: count of jobs it knows of, their ids, then pairs of account and
--- permits it holds. Answers {'gone'}, {'more'} (leave again) or {'ok', work (0|1), next_in (ms, -1), jobs it holds}.
+-- A worker's session. ARGV: what (open|beat|leave|mend), session, lease (ms); for open also name, connections an
+-- account, and the limits of the dead letters (ms, bytes) with the retention (ms); for mend the truth after an answer was
+-- lost: count of jobs it knows of, their ids, then pairs of account and permits it holds. Answers {'gone'}, {'more'} (leave
+-- again) or {'ok', work (0|1), next_in (ms, -1), jobs it holds}.
 
 local what, s, lease = ARGV[1], ARGV[2], math.floor(tonumber(ARGV[3]) / 2) * 2
 
@@ -41,6 +42,7 @@ end
 if what == 'open' then
   even_if_full()
   redis.call('HSET', CONFIG, 'connections', ARGV[5])
+  redis.call('HSET', CONFIG, 'dead_for', ARGV[6], 'dead_bytes', ARGV[7], 'retention', ARGV[8])
   redis.call('HSET', SESSION .. s, 'name', ARGV[4], 'since', now)
   sweep(lease)
   redis.call('ZADD', SESSIONS, now + lease, s)

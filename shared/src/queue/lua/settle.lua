@@ -62,7 +62,13 @@ end
 
 local function late(it, state, holder, a, attempts, recipients)
   if it.outcome ~= 'sent' then return 'lost' end
+  -- Every lease that told a delivery, for a settlement may be repeated, and a mail found in Sent is not sent twice when its
+  -- first worker tells of it at last.
+  local known = redis.call('HMGET', MAIL .. it.id, 'y', 'r')
+  if state == 'sent' and string.find(known[1] or '', ',' .. it.fence .. ',', 1, true) then return 'late' end
+  redis.call('HSET', MAIL .. it.id, 'y', (known[1] or ',') .. it.fence .. ',')
   if state == 'sent' then
+    if known[2] == 'found' and not known[1] then return 'late' end
     bump('doubled', 1)
     log(it.id, 'doubled')
     redis.call('PEXPIRE', LOG .. it.id, retention)
@@ -74,7 +80,7 @@ local function late(it, state, holder, a, attempts, recipients)
     in_hand(a, -1, recipients)
     drop_load(holder, a)
   elseif state == 'dead' then
-    redis.call('ZREM', DEAD, it.id)
+    unbury(it.id)
   else
     redis.call('ZREM', DUE, it.id)
   end

@@ -78,6 +78,7 @@ local function sweep_holds(limit)
   for _, a in ipairs(ended) do
     write_causes(a, causes(a))
     ring_all(a)
+    if has_mail_waiting(a) then wake_for(a, 1) end
   end
   return #ended == limit
 end
@@ -86,16 +87,43 @@ local function sweep_later(limit)
   local ready = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, limit)
   if #ready == 0 then return false end
   redis.call('ZREM', LATER, unpack(ready))
-  for _, a in ipairs(ready) do ring_all(a) end
+  for _, a in ipairs(ready) do
+    ring_all(a)
+    if has_mail_waiting(a) then wake_for(a, 1) end
+  end
   return #ready == limit
 end
 
+-- Dead letters past the fleet's limits are thrown away, the oldest first. Answers how many for their age, and how many
+-- for their bytes: whoever calls this tells of them.
 local function sweep_dead(limit)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DEAD, '-inf', now - DEAD_FOR, 'LIMIT', 0, limit)) do
-    redis.call('DEL', MAIL .. id, JOB .. id, LOG .. id)
-    redis.call('ZREM', DEAD, id)
-    bump('dead', -1)
+  local head = redis.call('ZRANGE', DEAD, 0, 0, 'WITHSCORES')
+  if not head[1] then return 0, 0 end
+  local config = redis.call('HMGET', CONFIG, 'dead_for', 'dead_bytes', 'retention')
+  if not config[1] then return 0, 0 end
+  local dead_since, most, retention = now - tonumber(config[1]), tonumber(config[2]), tonumber(config[3])
+  local bytes = tonumber(redis.call('HGET', COUNTS, 'dead_bytes') or '0') + (bumps['dead_bytes'] or 0)
+  if tonumber(head[2]) > dead_since and bytes <= most then return 0, 0 end
+  local by_age, by_bytes = 0, 0
+  local oldest = redis.call('ZRANGE', DEAD, 0, limit - 1, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    local id, limit_passed = oldest[i], 'bytes'
+    if tonumber(oldest[i + 1]) <= dead_since then
+      limit_passed, by_age = 'age', by_age + 1
+    elseif bytes > most then
+      by_bytes = by_bytes + 1
+    else
+      break
+    end
+    bytes = bytes - unbury(id)
+    redis.call('HSET', MAIL .. id, 's', 'discarded', 't', NOW)
+    log(id, 'dropped', ',"limit":"' .. limit_passed .. '"')
+    finish(id, '', retention)
+    moved('dead', 'discarded')
   end
+  bump('dead_expired', by_age)
+  bump('dead_dropped', by_bytes)
+  return by_age, by_bytes
 end
 
 local function sweep(lease)
@@ -103,7 +131,6 @@ local function sweep(lease)
   more = sweep_sessions(100, lease) or more
   more = sweep_holds(20) or more
   more = sweep_later(50) or more
-  sweep_dead(20)
   return more
 end
 

@@ -10,6 +10,8 @@
 
 mod fleet;
 mod queue_accounts;
+mod queue_dead;
+mod queue_dead_limits;
 mod queue_leases;
 mod queue_limits;
 mod queue_order;

@@ -64,7 +64,7 @@ async fn mails_of_a_removed_account_become_dead_letters_and_can_be_retried_when_
     let session = Session::open(&queue).await;
     assert!(session.claim(5).await.jobs.is_empty());
     let filter = DeadFilter { reason: Some(Reason::NoAccount), limit: 1_000, ..DeadFilter::default() };
-    let dead = queue.dead(&filter).await.unwrap();
+    let dead = queue.dead(&filter).await.unwrap().mails;
     assert_eq!(dead.len(), 451);
     assert!(queue.retry_dead(dead[0].id, Duration::from_secs(60)).await.is_err());
     account(&queue, "alice@example.com").await;
@@ -122,7 +122,7 @@ async fn a_full_redis_refuses_new_mail_clearly_and_still_lets_the_old_go() {
     assert!(matches!(error, PushError::Store(StoreError::Full(_))), "{error:?}");
     assert!(error.to_string().contains("full"), "{error}");
     let mut sent = settlement(&claimed, Outcome::Sent);
-    sent.event = Some(Event { at: Millis::now(), what: What::Retried });
+    sent.event = Some(Event { at: Millis::now(), what: What::Doubled });
     assert_eq!(queue.settle(0, &[sent]).await.unwrap(), [Settled::Done]);
     assert_eq!(session.claim(1).await.jobs.len(), 1);
     queue.beat(0, &session.id, LEASE).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postroom_shared::account::{Account, AccountId, Pause};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Priority;
-use postroom_shared::queue::{Claimed, NewJob, Outcome, Queue};
+use postroom_shared::queue::{NewJob, Outcome, Queue};
 use postroom_shared::reason::Reason;
 
 use crate::support::{Session, account, connect, job, prove, queue, queue_with};
@@ -144,21 +144,21 @@ async fn a_rate_holds_over_the_whole_fleet_with_its_burst() {
     let sessions = [Session::open(&queue).await, Session::open(&queue).await];
     push(&queue, &alice, 12, Priority::Normal).await;
     let began = std::time::Instant::now();
-    let mut sent = drain(&sessions[0], Outcome::Sent).await + drain(&sessions[1], Outcome::Sent).await;
-    assert!(sent >= 4);
+    let mut sent = 0;
     while sent < 12 {
-        let answer = sessions[1].claim_with(50, 20, &[]).await;
-        sent += answer.jobs.len();
-        session_settle(&sessions[1], &answer.jobs).await;
-        assert!(sent <= 4 + 1 + usize::try_from(began.elapsed().as_millis() / 50).unwrap());
-        if answer.jobs.is_empty() {
-            tokio::time::sleep(answer.next_in.unwrap()).await;
+        let mut next_in = Duration::MAX;
+        for session in &sessions {
+            let answer = session.claim_with(50, 20, &[]).await;
+            sent += answer.jobs.len();
+            session.settle_all(&answer.jobs, Outcome::Sent).await;
+            next_in = next_in.min(answer.next_in.unwrap_or(Duration::MAX));
+        }
+        assert!(sent >= 4, "the burst goes at once");
+        assert!(sent <= 4 + 1 + usize::try_from(began.elapsed().as_millis() / 50).unwrap(), "{sent}");
+        if sent < 12 {
+            tokio::time::sleep(next_in).await;
         }
     }
-}
-
-async fn session_settle(session: &Session, jobs: &[Claimed]) {
-    session.settle_all(jobs, Outcome::Sent).await;
 }
 
 #[tokio::test]
@@ -245,15 +245,14 @@ async fn logins_are_limited_and_deliveries_earn_them_back() {
         assert_eq!(queue.may_log_in(&alice).await.unwrap(), None);
     }
     // 30 deliveries are worth one login, and a bit.
-    push(&queue, &alice, 60, Priority::Normal).await;
-    let jobs = session.claim_with(30, 30, &[]).await.jobs;
-    assert_eq!(jobs.len(), 30);
-    session.settle_all(&jobs, Outcome::Sent).await;
+    push(&queue, &alice, 30, Priority::Normal).await;
+    assert_eq!(drain(&session, Outcome::Sent).await, 30);
     assert_eq!(queue.may_log_in(&alice).await.unwrap(), None);
     let pause = queue.may_log_in(&alice).await.unwrap().unwrap();
     assert!(pause > Duration::from_secs(400) && pause <= Duration::from_secs(600), "{pause:?}");
     let held = queue.account(&alice).await.unwrap().unwrap();
     assert_eq!(held.hold().unwrap().reason, Reason::LoginLimit);
+    push(&queue, &alice, 1, Priority::Normal).await;
     assert!(session.claim(5).await.jobs.is_empty());
 }
 

@@ -108,6 +108,8 @@ impl Session {
             all.jobs.extend(answer.jobs);
             all.grants.extend(answer.grants);
             all.give_up.extend(answer.give_up);
+            all.dead_expired += answer.dead_expired;
+            all.dead_dropped += answer.dead_dropped;
         }
         all
     }

@@ -1,0 +1,165 @@
+//! Changing one mail by hand: cancel it, discard a dead letter, or retry one, through another account if need be.
+
+use std::time::Duration;
+
+use super::Queue;
+use super::job::Job;
+use super::mails::MailState;
+use super::push::millis;
+use super::session::wrong;
+use super::timeline::{Event, What};
+use crate::account::AccountId;
+use crate::address::Address;
+use crate::clock::Millis;
+use crate::id::MailId;
+use crate::store::StoreError;
+
+/// Why a dead letter was not retried through another account.
+#[derive(Debug, thiserror::Error)]
+pub enum ViaError {
+    /// There is no such account.
+    #[error(
+        "the account that shall send it is not known: see `postroom account list`, or add it with `postroom account add`"
+    )]
+    NoAccount,
+    /// Gmail would rewrite From.
+    #[error(
+        "Gmail would rewrite From to the other account's address, for {0} is neither its own address nor a declared alias: \
+         declare it with `postroom account add ACCOUNT --alias FROM --keep-credentials`, or retry it through its own account"
+    )]
+    OtherFrom(Address),
+    /// A mail's id tells its shard, so it cannot move to another one.
+    #[error(
+        "the other account belongs to shard {there} of the queue and this mail to shard {here}: a mail cannot leave its \
+         shard, for its id names it. Choose an account of the same shard"
+    )]
+    OtherShard {
+        /// Where the mail lies.
+        here: u16,
+        /// Where the account belongs.
+        there: u16,
+    },
+    /// Its From is not known.
+    #[error("its record cannot be read, so it is not known whether the other account may send it")]
+    Unreadable,
+    /// Redis.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+enum Change<'a> {
+    Cancel,
+    Discard,
+    Retry { ttl: Duration, via: Option<&'a AccountId> },
+}
+
+impl Change<'_> {
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Discard => "discard",
+            Self::Retry { .. } => "retry",
+        }
+    }
+
+    fn told(&self) -> What {
+        match self {
+            Self::Cancel => What::Cancelled,
+            Self::Discard => What::Discarded,
+            Self::Retry { via, .. } => What::Retried { via: via.cloned() },
+        }
+    }
+}
+
+impl Queue {
+    /// Cancels a mail that no worker has yet. `Err` is the state in which it could not be cancelled.
+    ///
+    /// # Errors
+    /// If Redis did not do it.
+    pub async fn cancel(&self, id: MailId) -> Result<Option<Result<(), MailState>>, StoreError> {
+        self.change(id, &Change::Cancel).await
+    }
+
+    /// Throws a dead letter away; its timeline is kept for `POSTROOM_RETENTION`. Answers as [`Queue::retry_dead`].
+    ///
+    /// # Errors
+    /// If Redis did not do it.
+    pub async fn discard_dead(&self, id: MailId) -> Result<Option<Result<(), MailState>>, StoreError> {
+        self.change(id, &Change::Discard).await
+    }
+
+    /// Puts a dead letter back into the queue, with a new deadline, for the recipients that are open.
+    /// `None`: no such mail; `Some(Err)`: it is not dead but in this state.
+    ///
+    /// # Errors
+    /// If Redis did not do it, or its account is gone.
+    pub async fn retry_dead(&self, id: MailId, ttl: Duration) -> Result<Option<Result<(), MailState>>, StoreError> {
+        self.change(id, &Change::Retry { ttl, via: None }).await
+    }
+
+    /// As [`Queue::retry_dead`], but another account sends it from now on. It must be one that Gmail lets send with this
+    /// From, and one of the same shard.
+    ///
+    /// # Errors
+    /// If the account may not send it, or Redis did not do it.
+    pub async fn retry_dead_via(
+        &self,
+        id: MailId,
+        ttl: Duration,
+        via: &AccountId,
+    ) -> Result<Option<Result<(), MailState>>, ViaError> {
+        let (here, there) = (id.shard(), self.store.shard_of(via));
+        let account = self.account(via).await?.ok_or(ViaError::NoAccount)?;
+        if here != there {
+            return Err(ViaError::OtherShard { here, there });
+        }
+        let Some(status) = self.mail(id).await? else { return Ok(None) };
+        if status.state != MailState::Dead {
+            return Ok(Some(Err(status.state)));
+        }
+        let from = status.from.ok_or(ViaError::Unreadable)?;
+        if !account.may_send_as(&from) {
+            return Err(ViaError::OtherFrom(from));
+        }
+        let other = (*via != status.account).then_some(via);
+        Ok(self.change(id, &Change::Retry { ttl, via: other }).await?)
+    }
+
+    /// Changes one mail by hand. `None`: there is no such mail; `Some(Err)`: not in this state.
+    async fn change(&self, id: MailId, change: &Change<'_>) -> Result<Option<Result<(), MailState>>, StoreError> {
+        let keys = self.store.keys(id.shard());
+        let (ttl, via, keep) = match change {
+            Change::Cancel | Change::Discard => (0, "", self.kept_of(id).await?),
+            Change::Retry { ttl, via } => (millis(*ttl), via.map_or("", AccountId::reveal), Vec::new()),
+        };
+        let event = serde_json::to_string(&Event { at: Millis::now(), what: change.told() }).map_err(wrong)?;
+        let mut call = self.scripts.change.call(&keys);
+        call.arg(change.verb()).arg(id.to_string()).arg(millis(self.limits.retention));
+        call.arg(ttl).arg(event).arg(keep).arg(via);
+        let answer: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
+        match (answer.first().map(String::as_str), answer.get(1)) {
+            (Some("gone"), _) => Ok(None),
+            (Some("ok"), _) => Ok(Some(Ok(()))),
+            (Some("no"), Some(state)) => Ok(Some(Err(state.parse().map_err(wrong)?))),
+            (Some("doubt"), _) => Err(StoreError::Wrong(
+                "the server may have taken it already: first it is looked for in the account's Sent mailbox; see what came of \
+                 it with `postroom mail show`"
+                    .to_owned(),
+            )),
+            (Some("no_account"), _) => Err(StoreError::Wrong(
+                "its account was removed: add it again with `postroom account add`, then retry, or retry through another \
+                 account with --via"
+                    .to_owned(),
+            )),
+            _ => Err(wrong("no answer to a change of a mail")),
+        }
+    }
+
+    /// What is kept of a mail's record when its bytes go; empty if it cannot be read.
+    async fn kept_of(&self, id: MailId) -> Result<Vec<u8>, StoreError> {
+        let key = self.store.keys(id.shard()).job(id);
+        let record: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(&mut self.store.connection()).await?;
+        let job = record.and_then(|record| Job::decode(&record).ok());
+        Ok(job.map(|job| job.encode_kept(job.last_event.clone())).transpose().map_err(wrong)?.unwrap_or_default())
+    }
+}
