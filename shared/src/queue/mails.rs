@@ -301,8 +301,7 @@ impl Queue {
         let keys = self.store.keys(id.shard());
         let record: Option<Vec<u8>> =
             redis::cmd("GET").arg(keys.job(id)).query_async(&mut self.store.connection()).await?;
-        let kept =
-            record.and_then(|record| Job::decode(&record).ok()).map(|job| job.encode_kept(job.last_event.clone()));
+        let kept = record.and_then(|record| Job::decode(&record).ok()).map(|job| job.encode_kept(&job.last_event));
         let keep = kept.transpose().map_err(wrong)?.unwrap_or_default();
         let event = serde_json::to_string(&Event { at: Millis::now(), what }).map_err(wrong)?;
         let mut call = self.scripts.change.call(&keys);

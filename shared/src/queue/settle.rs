@@ -107,7 +107,7 @@ impl Queue {
                 None => String::new(),
             };
             let (event, keep) = match (&settlement.job, settlement.outcome) {
-                (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(event).map_err(wrong)?),
+                (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(&event).map_err(wrong)?),
                 (_, Outcome::Sent | Outcome::Retry(_) | Outcome::Dead | Outcome::Back) => (event, Vec::new()),
             };
             call.arg(settlement.id.to_string()).arg(settlement.session.as_str()).arg(settlement.fence);
