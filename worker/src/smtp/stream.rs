@@ -252,3 +252,50 @@ impl fmt::Debug for Wire {
         f.write_str("Wire")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A reply that comes so late, with the alarm set to `before` by an earlier one and the limit now `limit`.
+    async fn read_after(before: Duration, limit: Duration, late: Option<Duration>) -> io::Result<usize> {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let mut wire = Wire::new(ours, LONG);
+        let mut line = [0; 64];
+        wire.limit_reading(Some(before));
+        let (first, ()) = tokio::join!(wire.read(&mut line), async {
+            tokio::task::yield_now().await;
+            theirs.write_all(b"250 first\r\n").await.unwrap();
+        });
+        assert_eq!(first.unwrap(), 11);
+        wire.limit_reading(Some(limit));
+        let answer = async {
+            let Some(late) = late else { return std::future::pending().await };
+            tokio::time::sleep(late).await;
+            theirs.write_all(b"250 second\r\n").await.unwrap();
+            std::future::pending().await
+        };
+        tokio::select! {
+            read = wire.read(&mut line) => read,
+            () = answer => Ok(0),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_is_shorter_than_the_last_one_holds() {
+        let within = tokio::time::timeout(LONG / 2, read_after(LONG, SHORT, None)).await.unwrap();
+        assert_eq!(within.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_is_longer_than_the_last_one_holds() {
+        assert_eq!(read_after(SHORT, LONG, Some(SHORT * 4)).await.unwrap(), 12);
+        let within = tokio::time::timeout(LONG / 2, read_after(SHORT, SHORT * 4, None)).await.unwrap();
+        assert_eq!(within.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}
