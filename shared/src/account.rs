@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::address::{Address, AddressError, mask_addresses};
@@ -12,9 +13,9 @@ use crate::clock::Millis;
 use crate::reason::Reason;
 
 /// Names an account: its mailbox's address in lower case. Prints masked.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AccountId(String);
+/// Clones share the text: a worker makes several a mail.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(Arc<str>);
 
 impl AccountId {
     /// The address in the clear: for Redis keys, `AUTH` and the operator's own screen.
@@ -33,13 +34,25 @@ impl AccountId {
 impl AccountId {
     /// An id that we stored ourselves, checked only for its form: it was parsed when the account was added.
     pub(crate) fn from_stored(text: &str) -> Option<Self> {
-        text.contains('@').then(|| Self(text.to_owned()))
+        text.contains('@').then(|| Self(text.into()))
     }
 }
 
 impl From<&Address> for AccountId {
     fn from(address: &Address) -> Self {
-        Self(address.reveal().to_lowercase())
+        Self(address.reveal().to_lowercase().into())
+    }
+}
+
+impl Serialize for AccountId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for AccountId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(String::deserialize(deserializer)?.into()))
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Whatever happens comes back as an [`Attempted`]; nothing in here settles a mail or sleeps.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use postroom_shared::address::Address;
 use postroom_shared::queue::{Claimed, Job};
 use postroom_shared::reason::Reason;
 use postroom_shared::reply::{Reply, Silence, Stage};
@@ -148,7 +150,11 @@ impl Handler {
             seat.put_back(connection);
             return Attempted::back(Reason::LeaseLost);
         }
-        let recipients: Vec<_> = open.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect();
+        let recipients: Cow<'_, [Address]> = if open.iter().copied().eq(0..job.recipients.len()) {
+            Cow::Borrowed(&job.recipients)
+        } else {
+            open.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect()
+        };
         let outgoing = Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
         let began = Instant::now();
         let outcome = connection.send(&outgoing).await;

@@ -316,9 +316,10 @@ impl Seat {
         }
     }
 
-    /// Leaves a connection warm for the next mail, or closes it; the permit is free when that is done.
+    /// Leaves a connection warm after its mail, or closes it; the permit is free when that is done. Whether the server has
+    /// closed it meanwhile is asked when the next mail takes it.
     pub fn put_back(self, connection: Connection) {
-        if !is_good(&connection) {
+        if !connection.is_in_step() || connection.is_spent(Millis::now()) {
             let closing = self.lanes.closing.clone();
             closing.spawn(async move {
                 connection.quit().await;

@@ -200,5 +200,6 @@ async fn attend(
 }
 
 async fn attempt(claimed: Claimed, handler: Data<Arc<Handler>>) -> Result<Attempted, std::convert::Infallible> {
-    Ok(handler.attempt(&claimed).await)
+    // Boxed: each layer around it moves the whole future on its way.
+    Ok(Box::pin(handler.attempt(&claimed)).await)
 }

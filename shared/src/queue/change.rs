@@ -160,6 +160,6 @@ impl Queue {
         let key = self.store.keys(id.shard()).job(id);
         let record: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(&mut self.store.connection()).await?;
         let job = record.and_then(|record| Job::decode(&record).ok());
-        Ok(job.map(|job| job.encode_kept(job.last_event.clone())).transpose().map_err(wrong)?.unwrap_or_default())
+        Ok(job.map(|job| job.encode_kept(&job.last_event)).transpose().map_err(wrong)?.unwrap_or_default())
     }
 }

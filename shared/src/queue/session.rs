@@ -1,6 +1,7 @@
 //! A worker's session: the lease under which it holds jobs and permits, and the channel that wakes it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Queue;
@@ -13,21 +14,21 @@ use crate::store::keys::wake_channel;
 /// Names a worker's session: `<worker>:<number>`. The worker's part is random, so that two workers of one name harm
 /// nothing; the number grows when a session was lost and another begins.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(String);
+pub struct SessionId(Arc<str>);
 
 impl SessionId {
     /// The first session of a new worker.
     #[must_use]
     pub fn random() -> Self {
         let worker = uuid::Uuid::now_v7().simple().to_string();
-        Self(format!("{}:1", &worker[16..]))
+        Self(format!("{}:1", &worker[16..]).into())
     }
 
     /// The session after this one, of the same worker.
     #[must_use]
     pub fn next(&self) -> Self {
         let number = self.0.rsplit_once(':').and_then(|(_, number)| number.parse::<u64>().ok()).unwrap_or(0);
-        Self(format!("{}:{}", self.worker(), number + 1))
+        Self(format!("{}:{}", self.worker(), number + 1).into())
     }
 
     /// The worker's part.

@@ -167,7 +167,7 @@ fn add_settlement(call: &mut redis::ScriptInvocation<'_>, settlement: &Settlemen
         None => String::new(),
     };
     let (event, keep) = match (&settlement.job, settlement.outcome) {
-        (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(event).map_err(wrong)?),
+        (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(&event).map_err(wrong)?),
         (_, Outcome::Sent | Outcome::Retry(_) | Outcome::Check(_) | Outcome::Dead | Outcome::Back) => {
             (event, Vec::new())
         }

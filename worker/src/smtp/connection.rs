@@ -155,6 +155,12 @@ impl Connection {
         !self.busy && self.wire.is_quiet().unwrap_or(false)
     }
 
+    /// Whether its last dialogue came to its end, as far as was seen when it ended.
+    #[must_use]
+    pub fn is_in_step(&self) -> bool {
+        !self.busy
+    }
+
     /// Whether it should be closed: used up, or its token nears its end.
     #[must_use]
     pub fn is_spent(&self, now: Millis) -> bool {

@@ -34,7 +34,13 @@ impl<'a> Flight<'a> {
 
 /// Writes it all and sees it off to the kernel.
 pub(super) async fn write(mut wire: Wire, flight: Flight<'_>) -> io::Result<()> {
-    let mut gathered = flight.commands.to_vec();
+    let mut gathered = wire.take_spare();
+    let body = match flight.body {
+        Body::None => 0,
+        Body::AsIs(bytes) | Body::Stuffed(bytes) => bytes.len(),
+    };
+    gathered.reserve((flight.commands.len() + body).min(GATHERED));
+    gathered.extend_from_slice(flight.commands);
     match flight.body {
         Body::None => {}
         Body::AsIs(bytes) => add(&mut wire, &mut gathered, bytes).await?,
@@ -54,6 +60,7 @@ pub(super) async fn write(mut wire: Wire, flight: Flight<'_>) -> io::Result<()> 
         }
     }
     wire.write_all(&gathered).await?;
+    wire.keep_spare(gathered);
     wire.flush().await
 }
 

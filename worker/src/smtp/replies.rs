@@ -46,7 +46,14 @@ fn reply(stage: Stage, code: u16, lines: &[&str]) -> Reply {
 }
 
 fn joined<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let mut text = String::new();
+    for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(line);
+    }
+    text
 }
 
 /// `5.7.8`, if it agrees with the code (RFC 2034, section 4).

@@ -14,10 +14,15 @@ use std::time::Duration;
 
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Longer than lettre takes: what is longer is handed on for it to refuse.
 const LONGEST_LINE: usize = 1_024;
+/// Read at once. Replies are short.
+const AT_ONCE: usize = 2_048;
+
+/// A larger buffer is not kept for the next mail.
+const SPARE: usize = 16 * 1_024;
 
 /// What a connection can run over: TLS over TCP, or a pipe in a test.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -30,6 +35,10 @@ pub(super) struct Wire(Arc<Mutex<Inner>>);
 
 struct Inner {
     stream: Box<dyn Transport>,
+    /// Where reads go first: cleared once, not before each of them.
+    scratch: Box<[u8; AT_ONCE]>,
+    /// What a flight was gathered in, for the next one.
+    spare: Vec<u8>,
     /// Read, but not handed on yet.
     ahead: Vec<u8>,
     /// All that was handed on, while it is recorded.
@@ -38,7 +47,10 @@ struct Inner {
     ended: bool,
     /// A time limit ran out: nothing more is tried.
     dead: bool,
-    reading: Option<Pin<Box<Sleep>>>,
+    /// When what is read next must have come.
+    read_by: Option<Instant>,
+    /// Rings at that time or before it: see [`Inner::poll_late`].
+    alarm: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
     write_limit: Duration,
 }
@@ -48,12 +60,15 @@ impl Wire {
     pub(super) fn new(stream: impl Transport, write_limit: Duration) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             stream: Box::new(stream),
+            scratch: Box::new([0; AT_ONCE]),
+            spare: Vec::new(),
             ahead: Vec::new(),
             record: Some(Vec::new()),
             wrote: false,
             ended: false,
             dead: false,
-            reading: None,
+            read_by: None,
+            alarm: None,
             writing: None,
             write_limit,
         })))
@@ -65,7 +80,20 @@ impl Wire {
 
     /// From now on, what is read next must come within this time; or within any.
     pub(super) fn limit_reading(&self, limit: Option<Duration>) {
-        self.lock().reading = limit.map(|limit| Box::pin(sleep(limit)));
+        self.lock().read_by = limit.and_then(|limit| Instant::now().checked_add(limit));
+    }
+
+    /// An empty buffer, as a rule the one of the last flight.
+    pub(super) fn take_spare(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock().spare)
+    }
+
+    /// Keeps a buffer for the next flight.
+    pub(super) fn keep_spare(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= SPARE {
+            buffer.clear();
+            self.lock().spare = buffer;
+        }
     }
 
     /// Whether anything was written yet.
@@ -104,8 +132,7 @@ impl Wire {
 impl Inner {
     /// Reads what has arrived.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut bytes = [0; 4_096];
-        let mut buffer = ReadBuf::new(&mut bytes);
+        let mut buffer = ReadBuf::new(self.scratch.as_mut_slice());
         ready!(Pin::new(&mut *self.stream).poll_read(cx, &mut buffer))?;
         self.ended |= buffer.filled().is_empty();
         self.ahead.extend_from_slice(buffer.filled());
@@ -124,11 +151,29 @@ impl Inner {
         }
         let line = self.ahead.iter().position(|byte| *byte == b'\n').map_or(self.ahead.len(), |at| at + 1);
         let length = line.min(buffer.remaining());
-        let handed: Vec<u8> = self.ahead.drain(..length).collect();
+        let handed = &self.ahead[..length];
         if let Some(record) = &mut self.record {
-            record.extend_from_slice(&handed);
+            record.extend_from_slice(handed);
         }
-        buffer.put_slice(&handed);
+        buffer.put_slice(handed);
+        self.ahead.drain(..length);
+    }
+
+    /// Whether the time for what is read next has run out. One alarm serves many replies: a later limit than the one it is
+    /// set to costs nothing until it rings, and replies come long before.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(read_by) = self.read_by else { return Poll::Pending };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(read_by)));
+        if read_by < alarm.deadline() {
+            alarm.as_mut().reset(read_by);
+        }
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            if read_by <= alarm.deadline() {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(read_by);
+        }
     }
 
     /// What a write gave, or its time limit. Every progress begins the limit anew.
@@ -160,10 +205,7 @@ impl AsyncRead for Wire {
                 filled?;
                 continue;
             }
-            match &mut inner.reading {
-                Some(timer) => ready!(timer.as_mut().poll(cx)),
-                None => return Poll::Pending,
-            }
+            ready!(inner.poll_late(cx));
             inner.dead = true;
             return Poll::Ready(Err(late("no answer within the time limit")));
         }
@@ -208,5 +250,52 @@ impl AsyncTokioStream for Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wire")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A reply that comes so late, with the alarm set to `before` by an earlier one and the limit now `limit`.
+    async fn read_after(before: Duration, limit: Duration, late: Option<Duration>) -> io::Result<usize> {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let mut wire = Wire::new(ours, LONG);
+        let mut line = [0; 64];
+        wire.limit_reading(Some(before));
+        let (first, ()) = tokio::join!(wire.read(&mut line), async {
+            tokio::task::yield_now().await;
+            theirs.write_all(b"250 first\r\n").await.unwrap();
+        });
+        assert_eq!(first.unwrap(), 11);
+        wire.limit_reading(Some(limit));
+        let answer = async {
+            let Some(late) = late else { return std::future::pending().await };
+            tokio::time::sleep(late).await;
+            theirs.write_all(b"250 second\r\n").await.unwrap();
+            std::future::pending().await
+        };
+        tokio::select! {
+            read = wire.read(&mut line) => read,
+            () = answer => Ok(0),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_is_shorter_than_the_last_one_holds() {
+        let within = tokio::time::timeout(LONG / 2, read_after(LONG, SHORT, None)).await.unwrap();
+        assert_eq!(within.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_is_longer_than_the_last_one_holds() {
+        assert_eq!(read_after(SHORT, LONG, Some(SHORT * 4)).await.unwrap(), 12);
+        let within = tokio::time::timeout(LONG / 2, read_after(SHORT, SHORT * 4, None)).await.unwrap();
+        assert_eq!(within.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

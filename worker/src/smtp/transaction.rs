@@ -82,7 +82,9 @@ impl Connection {
             return Outcome { recipients: all_open(), end: End::Refused(reply), reusable: true };
         }
         self.busy = true;
-        if let Some(end) = Box::pin(self.said_while_idle()).await {
+        let quiet = self.wire.is_quiet();
+        if !matches!(quiet, Ok(true)) {
+            let end = Box::pin(self.said_while_idle(quiet.is_ok())).await;
             return Outcome { recipients: all_open(), end, reusable: false };
         }
         self.mails_sent += 1;
@@ -104,7 +106,11 @@ impl Connection {
     fn cannot_carry(&self, mail: &Outgoing<'_>) -> Option<Reply> {
         let no = |code, enhanced, text: &str| Some(Reply::new(Stage::Mail, code, Some(enhanced), text));
         let mut addresses = mail.recipients.iter().chain([mail.from]).map(Address::reveal);
-        if addresses.any(|address| address.contains(|c: char| c.is_control())) {
+        let has_control = |address: &str| match address.is_ascii() {
+            true => address.bytes().any(|byte| byte.is_ascii_control()),
+            false => address.contains(char::is_control),
+        };
+        if addresses.any(has_control) {
             return no(553, Enhanced(5, 1, 3), "an address holds control characters (Postroom did not ask)");
         }
         if needs_smtputf8(mail) && !self.offers.smtputf8 {
@@ -117,18 +123,16 @@ impl Connection {
     }
 
     /// What the server said while nobody asked: as a rule, that it closes. Nothing of the mail has been sent yet.
-    async fn said_while_idle(&mut self) -> Option<End> {
-        match self.wire.is_quiet() {
-            Ok(true) => None,
-            Ok(false) => {
-                let unasked = self.exchange(Flight::commands(b""), &[Stage::Mail]).await.last()?;
-                match unasked.code() {
-                    Some(400..) => Some(End::Refused(unasked)),
-                    Some(_) => Some(lost(Stage::Mail, Silence::Garbage, "the server spoke unasked")),
-                    None => Some(End::Lost(unasked)),
-                }
-            }
-            Err(_) => Some(lost(Stage::Mail, Silence::Closed, "the server had closed the connection")),
+    async fn said_while_idle(&mut self, is_open: bool) -> End {
+        let closed = || lost(Stage::Mail, Silence::Closed, "the server had closed the connection");
+        if !is_open {
+            return closed();
+        }
+        let Some(unasked) = self.exchange(Flight::commands(b""), &[Stage::Mail]).await.last() else { return closed() };
+        match unasked.code() {
+            Some(400..) => End::Refused(unasked),
+            Some(_) => lost(Stage::Mail, Silence::Garbage, "the server spoke unasked"),
+            None => End::Lost(unasked),
         }
     }
 
