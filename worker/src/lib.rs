@@ -5,6 +5,7 @@
 //! follows, and [`settler`] stores that. Nothing in here ever meets the producer.
 
 pub mod backend;
+pub mod dial;
 pub mod fetcher;
 pub mod flight;
 pub mod handler;
@@ -14,9 +15,11 @@ pub mod layers;
 pub mod next_step;
 pub mod retry;
 pub mod run;
+pub mod sent;
 pub mod settings;
 pub mod settler;
 pub mod smtp;
 pub mod verdict;
+mod xoauth2;
 
 pub use run::run;
