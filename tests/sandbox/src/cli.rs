@@ -1,6 +1,6 @@
 //! The flags of the program and what they mean for the sandbox.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use postroom_sandbox::{Config, Keep};
 const EXAMPLES: &str = "\
 Examples:
   postroom-sandbox                                  SMTP on 4465, IMAP on 4493, tokens and page on 4480
-  postroom-sandbox --smtp 127.0.0.1:0 --imap 127.0.0.1:0 --http 127.0.0.1:0 --dir /tmp/sandbox
+  postroom-sandbox --smtp 127.0.0.1:0 --http 127.0.0.1:0 --dir /tmp/sandbox
                                                     free ports; read them from /tmp/sandbox/env
   postroom-sandbox --token-life 5s --latency 250ms  short tokens, slow replies
   postroom-sandbox --mails-per-connection 50 --connections-per-account 3
@@ -35,9 +35,10 @@ pub(crate) struct Cli {
     /// Where token endpoint, JSON API and page listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4480")]
     http: SocketAddr,
-    /// Where the simulated IMAP server listens (TLS from the start); port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4493")]
-    imap: SocketAddr,
+    /// Where the simulated IMAP server listens (TLS from the start); port 0 takes a free one.
+    /// Default 127.0.0.1:4493, or a free port if --smtp takes one
+    #[arg(long, value_name = "ADDRESS")]
+    imap: Option<SocketAddr>,
     /// Folder for ca.pem and env, written once the sandbox listens
     #[arg(long, value_name = "DIR", default_value = ".sandbox")]
     pub(crate) dir: PathBuf,
@@ -89,7 +90,7 @@ impl Cli {
         Config {
             smtp: self.smtp,
             http: self.http,
-            imap: self.imap,
+            imap: self.imap.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, imap_port(self.smtp.port())))),
             token_life: self.token_life,
             latency: self.latency,
             mails_per_connection: self.mails_per_connection,
@@ -106,6 +107,11 @@ impl Cli {
             seed: self.seed,
         }
     }
+}
+
+/// Who takes a free port for SMTP may run beside another sandbox.
+fn imap_port(smtp: u16) -> u16 {
+    if smtp == 0 { 0 } else { 4493 }
 }
 
 /// Reads `250ms`, `5s`, `0.5s`, `10m`, `1h`; a bare number is refused, for its unit would be a guess.

@@ -10,7 +10,7 @@ use tokio::process::Command;
 async fn it_writes_its_files_once_it_listens_and_stops_on_a_signal() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_postroom-sandbox"))
-        .args(["--smtp", "127.0.0.1:0", "--imap", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir"])
+        .args(["--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir"])
         .arg(dir.path())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -24,6 +24,7 @@ async fn it_writes_its_files_once_it_listens_and_stops_on_a_signal() {
     let ca = dir.path().join("ca.pem");
     assert!(env.contains("export POSTROOM_SMTP_URL='smtps://smtp.gmail.com:465?connect=127.0.0.1:"), "{env}");
     assert!(env.contains("export POSTROOM_IMAP_URL='imaps://imap.gmail.com:993?connect=127.0.0.1:"), "{env}");
+    assert!(!env.contains(":4493'"), "a free port, as for SMTP: {env}");
     assert!(env.contains("export POSTROOM_TOKEN_URL='http://127.0.0.1:"), "{env}");
     assert!(env.contains(&format!("export POSTROOM_TLS_CA_FILE='{}'", ca.display())), "{env}");
     assert!(env.contains("export POSTROOM_CLIENT_ID='sandbox-client'"), "{env}");
