@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postroom_it::{PATIENCE, until};
-use postroom_sandbox::{Action, CLIENT_ID, CLIENT_SECRET, Config, ConfigChange, Fault, Sandbox, Stage};
+use postroom_it::{PATIENCE, access_token, until};
+use postroom_sandbox::{Action, Config, ConfigChange, Fault, Sandbox, Stage};
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::reply::Silence;
@@ -13,8 +13,6 @@ use postroom_shared::tokens::AccessToken;
 use postroom_worker::sent::{Looked, Sent, SentError, SentSettings};
 use postroom_worker::smtp::{Connection, Dialer, End, Outgoing, SmtpSettings};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 const ALICE: &str = "alice@example.com";
 const ID: &str = "<1@x.example>";
@@ -65,22 +63,9 @@ async fn start() -> Setting {
     Setting::start(Config::default()).await
 }
 
-/// A token for Alice from the sandbox's endpoint.
 async fn token(sandbox: &Sandbox) -> AccessToken {
-    let form = format!(
-        "grant_type=refresh_token&refresh_token=sandbox-refresh%3Aalice%40example.com&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}"
-    );
-    let request = format!(
-        "POST /token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-        form.len()
-    );
-    let mut tcp = TcpStream::connect(sandbox.http_addr()).await.unwrap();
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    tcp.read_to_string(&mut answer).await.unwrap();
-    let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
-    let secret = body["access_token"].as_str().unwrap().to_owned();
     let now = Millis::now();
+    let secret = access_token(sandbox, ALICE).await.unwrap();
     AccessToken::new(secret.into(), now, now.after(Duration::from_secs(3_599)), 1)
 }
 
