@@ -53,10 +53,11 @@ impl Shelf {
         forget_if_empty(&self.slots, account, slot);
     }
 
+    /// Waits for no look: the connection of one that is under way ends with it, for its place is no longer on the shelf.
     pub(super) async fn close_all(&self) {
         let slots: Vec<Slot> = lock(&self.slots).drain().map(|(_, slot)| slot).collect();
         join_all(slots.into_iter().map(|slot| async move {
-            let kept = slot.lock().await.take();
+            let kept = slot.try_lock().ok().and_then(|mut kept| kept.take());
             if let Some(kept) = kept {
                 kept.take().close().await;
             }
