@@ -16,8 +16,8 @@ demo: ## 200 mails through two workers and the stand-in for Gmail; KEEP=1 stays 
 test: ## All tests that need Rust and a Redis
 	@$(WITH_REDIS); cargo build --workspace --bins && cargo test --workspace
 
-test-servers: ## Against mail servers that others wrote (needs Node.js and npm)
-	@$(WITH_REDIS); npm install --prefix tests/servers --no-audit --no-fund --no-package-lock --silent \
+test-servers: ## Against mail servers that others wrote (needs Node.js and npm; Debian's Dovecot is installed if root)
+	@$(WITH_REDIS); tests/tools/dovecot.sh && npm install --prefix tests/servers --no-audit --no-fund --no-package-lock --silent \
 	  && cargo build --workspace --bins && cargo test -p postroom-it --features servers --test servers
 
 model: ## The protocol under the model checker, with larger bounds than in `make test` (docs/protocol.md)

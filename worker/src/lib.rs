@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod begins;
+pub mod dial;
 pub mod fetcher;
 pub mod flight;
 pub mod handler;
@@ -15,9 +16,11 @@ pub mod layers;
 pub mod next_step;
 pub mod retry;
 pub mod run;
+pub mod sent;
 pub mod settings;
 pub mod settler;
 pub mod smtp;
 pub mod verdict;
+mod xoauth2;
 
 pub use run::run;

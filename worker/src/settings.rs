@@ -7,6 +7,7 @@ use postroom_shared::settings::{
 };
 
 use crate::retry::RetryPolicy;
+use crate::sent::SentSettings;
 use crate::smtp::SmtpSettings;
 
 /// Everything a worker reads at its start.
@@ -22,6 +23,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// How to reach Gmail.
     pub smtp: SmtpSettings,
+    /// How to ask an account's Sent mailbox after an uncertain end.
+    pub sent: SentSettings,
     /// When a mail that failed is tried again.
     pub retry: RetryPolicy,
     /// What is logged.
@@ -56,12 +59,14 @@ impl Settings {
     pub fn read(mut source: Source) -> Result<Self, SettingsError> {
         let host = || hostname::get().map_or_else(|_| "worker".to_owned(), |name| name.to_string_lossy().into_owned());
         let seconds = Duration::from_secs;
+        let smtp = SmtpSettings::read(&mut source);
         let settings = Self {
             redis: RedisSettings::read(&mut source),
             limits: LimitSettings::read(&mut source),
             tokens: TokenSettings::read(&mut source),
             tls: TlsSettings::read(&mut source),
-            smtp: SmtpSettings::read(&mut source),
+            sent: SentSettings::read(&mut source, &smtp),
+            smtp,
             retry: RetryPolicy::read(&mut source),
             log: LogSettings::read(&mut source),
             concurrency: source.number("POSTROOM_CONCURRENCY", 64, 1, 10_000) as usize,

@@ -37,7 +37,18 @@ impl Server {
     pub(crate) async fn start(flags: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().display().to_string();
-        let mut arguments = vec!["--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--keep", "none", "--dir", &path];
+        let mut arguments = vec![
+            "--smtp",
+            "127.0.0.1:0",
+            "--imap",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--keep",
+            "none",
+            "--dir",
+            &path,
+        ];
         arguments.extend(flags);
         let process = Process::start("postroom-sandbox", &arguments, &[])?;
         let file = folder.path().join("env");

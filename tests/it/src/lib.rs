@@ -5,10 +5,12 @@
 mod processes;
 mod redis_server;
 mod rig;
+mod token;
 
 pub use processes::{Finished, Process, binary, run};
 pub use redis_server::{Persistence, RedisServer};
 pub use rig::{Rig, RigOptions, mail_json};
+pub use token::access_token;
 
 use std::time::Duration;
 

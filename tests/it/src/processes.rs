@@ -1,7 +1,7 @@
 //! Our binaries as processes: where they lie, how they are run, what they wrote.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,7 +71,15 @@ impl Process {
     /// # Errors
     /// If it cannot be started.
     pub fn start(name: &str, arguments: &[&str], environment: &[(String, String)]) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary(name)?);
+        Self::start_program(&binary(name)?, arguments, environment)
+    }
+
+    /// Starts a program of somebody else's; its output is gathered.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_program(path: &Path, arguments: &[&str], environment: &[(String, String)]) -> anyhow::Result<Self> {
+        let mut command = Command::new(path);
         command.args(arguments).env_clear().envs(environment.iter().cloned()).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;

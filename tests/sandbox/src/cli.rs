@@ -1,6 +1,6 @@
 //! The flags of the program and what they mean for the sandbox.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use postroom_sandbox::{Config, Keep};
 
 const EXAMPLES: &str = "\
 Examples:
-  postroom-sandbox                                  SMTP on 4465, tokens and page on 4480
+  postroom-sandbox                                  SMTP on 4465, IMAP on 4493, tokens and page on 4480
   postroom-sandbox --smtp 127.0.0.1:0 --http 127.0.0.1:0 --dir /tmp/sandbox
                                                     free ports; read them from /tmp/sandbox/env
   postroom-sandbox --token-life 5s --latency 250ms  short tokens, slow replies
@@ -23,7 +23,7 @@ Then, in another terminal:
        -d '{\"stage\":\"rcpt\",\"recipient\":\"nobody@\",\"action\":{\"reply\":\"550 5.1.1 No such user\"}}'
   curl http://127.0.0.1:4480/api/stats";
 
-/// A stand-in for Gmail: SMTP with XOAUTH2, a token endpoint, and a page with the mail it caught.
+/// A stand-in for Gmail: SMTP and IMAP with XOAUTH2, a token endpoint, and a page with the mail it caught.
 ///
 /// Everything is simulated and kept in memory; nothing leaves this machine.
 #[derive(Debug, Parser)]
@@ -35,6 +35,10 @@ pub(crate) struct Cli {
     /// Where token endpoint, JSON API and page listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4480")]
     http: SocketAddr,
+    /// Where the simulated IMAP server listens (TLS from the start); port 0 takes a free one.
+    /// Default 127.0.0.1:4493, or a free port if --smtp takes one
+    #[arg(long, value_name = "ADDRESS")]
+    imap: Option<SocketAddr>,
     /// Folder for ca.pem and env, written once the sandbox listens
     #[arg(long, value_name = "DIR", default_value = ".sandbox")]
     pub(crate) dir: PathBuf,
@@ -59,6 +63,12 @@ pub(crate) struct Cli {
     /// End a session with 421 once its access token has expired
     #[arg(long)]
     close_sessions_at_expiry: bool,
+    /// How long after its acceptance a mail is found in Sent over IMAP
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    index_delay: Duration,
+    /// Do not offer Gmail's own search over IMAP (X-GM-EXT-1)
+    #[arg(long)]
+    no_gmail_search: bool,
     /// What to keep of each mail: all bytes, or only its size and hash
     #[arg(long, value_enum, default_value_t = KeepFlag::All)]
     keep: KeepFlag,
@@ -80,6 +90,7 @@ impl Cli {
         Config {
             smtp: self.smtp,
             http: self.http,
+            imap: self.imap.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, imap_port(self.smtp.port())))),
             token_life: self.token_life,
             latency: self.latency,
             mails_per_connection: self.mails_per_connection,
@@ -91,9 +102,16 @@ impl Cli {
             chunking: !self.no_chunking,
             pipelining: !self.no_pipelining,
             close_sessions_at_expiry: self.close_sessions_at_expiry,
+            index_delay: self.index_delay,
+            gmail_search: !self.no_gmail_search,
             seed: self.seed,
         }
     }
+}
+
+/// Who takes a free port for SMTP may run beside another sandbox.
+fn imap_port(smtp: u16) -> u16 {
+    if smtp == 0 { 0 } else { 4493 }
 }
 
 /// Reads `250ms`, `5s`, `0.5s`, `10m`, `1h`; a bare number is refused, for its unit would be a guess.

@@ -25,6 +25,8 @@ pub struct Config {
     pub smtp: SocketAddr,
     /// Where token endpoint, API and page listen. Port 0 takes a free one.
     pub http: SocketAddr,
+    /// Where the simulated IMAP server listens. Port 0 takes a free one.
+    pub imap: SocketAddr,
     /// How long an access token lives.
     pub token_life: Duration,
     /// Wait before each flight of SMTP replies: a slow server.
@@ -41,6 +43,10 @@ pub struct Config {
     pub pipelining: bool,
     /// End a session with 421 once its access token has expired.
     pub close_sessions_at_expiry: bool,
+    /// How long after its acceptance a mail is found in Sent over IMAP.
+    pub index_delay: Duration,
+    /// Offer Gmail's own search over IMAP (X-GM-EXT-1).
+    pub gmail_search: bool,
     /// Seed of the faults that fire by probability.
     pub seed: u64,
 }
@@ -51,6 +57,7 @@ impl Default for Config {
         Self {
             smtp: any_port,
             http: any_port,
+            imap: any_port,
             token_life: Duration::from_secs(3599),
             latency: Duration::ZERO,
             mails_per_connection: 0,
@@ -59,6 +66,8 @@ impl Default for Config {
             chunking: true,
             pipelining: true,
             close_sessions_at_expiry: false,
+            index_delay: Duration::ZERO,
+            gmail_search: true,
             seed: 1,
         }
     }
@@ -82,6 +91,10 @@ pub struct ConfigChange {
     pub pipelining: Option<bool>,
     /// End sessions whose token has expired.
     pub close_sessions_at_expiry: Option<bool>,
+    /// Milliseconds from a mail's acceptance until it is found in Sent over IMAP.
+    pub index_delay_ms: Option<u64>,
+    /// Offer Gmail's own search over IMAP.
+    pub gmail_search: Option<bool>,
 }
 
 /// The settings in force, read on every command without a lock.
@@ -94,6 +107,8 @@ pub(crate) struct Settings {
     chunking: AtomicBool,
     pipelining: AtomicBool,
     close_sessions_at_expiry: AtomicBool,
+    index_delay_ms: AtomicU64,
+    gmail_search: AtomicBool,
 }
 
 impl Settings {
@@ -106,6 +121,8 @@ impl Settings {
             chunking: AtomicBool::new(config.chunking),
             pipelining: AtomicBool::new(config.pipelining),
             close_sessions_at_expiry: AtomicBool::new(config.close_sessions_at_expiry),
+            index_delay_ms: AtomicU64::new(millis(config.index_delay)),
+            gmail_search: AtomicBool::new(config.gmail_search),
         }
     }
 
@@ -115,6 +132,7 @@ impl Settings {
             (&self.token_life_ms, change.token_life_ms),
             (&self.mails_per_connection, change.mails_per_connection),
             (&self.connections_per_account, change.connections_per_account),
+            (&self.index_delay_ms, change.index_delay_ms),
         ];
         for (setting, value) in numbers {
             if let Some(value) = value {
@@ -125,6 +143,7 @@ impl Settings {
             (&self.chunking, change.chunking),
             (&self.pipelining, change.pipelining),
             (&self.close_sessions_at_expiry, change.close_sessions_at_expiry),
+            (&self.gmail_search, change.gmail_search),
         ];
         for (setting, value) in switches {
             if let Some(value) = value {
@@ -143,6 +162,8 @@ impl Settings {
             chunking: Some(self.chunking()),
             pipelining: Some(self.pipelining()),
             close_sessions_at_expiry: Some(self.close_sessions_at_expiry()),
+            index_delay_ms: Some(self.index_delay_ms()),
+            gmail_search: Some(self.gmail_search()),
         }
     }
 
@@ -172,6 +193,14 @@ impl Settings {
 
     pub(crate) fn close_sessions_at_expiry(&self) -> bool {
         self.close_sessions_at_expiry.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn index_delay_ms(&self) -> u64 {
+        self.index_delay_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn gmail_search(&self) -> bool {
+        self.gmail_search.load(Ordering::Relaxed)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A stand-in for Gmail: SMTP with XOAUTH2 over TLS, a token endpoint, scripted faults and a page with the mail it caught.
+//! A stand-in for Gmail: SMTP and IMAP with XOAUTH2 over TLS, a token endpoint, scripted faults and a page with the mail it caught.
 //! It never sends anything anywhere and never talks to Google; every reply it gives is simulated.
 //!
 //! | module | job |
@@ -6,6 +6,8 @@
 //! | `config` | what a sandbox starts with, and what may change while it runs |
 //! | `tls` | its own certificate authority and server certificate |
 //! | `smtp` | the simulated `smtp.gmail.com` |
+//! | `imap` | the simulated `imap.gmail.com`, as far as asking Sent goes |
+//! | `xoauth2` | the login that both have |
 //! | `tokens` | access tokens: issued, expired, revoked |
 //! | `faults` | what goes wrong, where and how often |
 //! | `store` | the mails it accepted (the accounts' Sent mailboxes) |
@@ -16,6 +18,7 @@
 mod config;
 mod faults;
 mod http;
+mod imap;
 mod sandbox;
 mod smtp;
 mod state;
@@ -23,6 +26,7 @@ mod stats;
 mod store;
 mod tls;
 mod tokens;
+mod xoauth2;
 
 pub use config::{Config, ConfigChange, Keep};
 pub use faults::{Action, Fault, FaultView, HttpAnswer, Reply, Stage};

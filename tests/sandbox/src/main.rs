@@ -30,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
 fn announce(sandbox: &Sandbox, cli: &cli::Cli) {
     println!("Postroom sandbox: a stand-in for Gmail; nothing leaves this machine.");
     println!("  SMTP     {} (TLS, XOAUTH2)", sandbox.smtp_addr());
+    println!("  IMAP     {} (TLS, XOAUTH2; the Sent mailbox)", sandbox.imap_addr());
     println!("  tokens   {}", sandbox.token_url());
     println!("  page     {}", sandbox.page_url());
     println!("  account  any address; its refresh token is {}", Sandbox::refresh_token("ADDRESS"));

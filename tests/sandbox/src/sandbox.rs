@@ -17,7 +17,7 @@ use crate::state::{State, lock};
 use crate::stats::Stats;
 use crate::store::{Doubled, Mail, MailFilter};
 use crate::tokens::{CLIENT_ID, CLIENT_SECRET, REFRESH_PREFIX, fold};
-use crate::{http, smtp, tls};
+use crate::{http, imap, smtp, tls};
 
 /// A running stand-in for Gmail. Clones are the same sandbox; it ends with `stop` or when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ pub struct Sandbox {
 struct Inner {
     state: Arc<State>,
     smtp: SocketAddr,
+    imap: SocketAddr,
     http: SocketAddr,
     ca_pem: String,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -52,18 +53,21 @@ impl Sandbox {
         let bind = async |address: SocketAddr| {
             TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
         };
-        let (smtp_listener, http_listener) = (bind(config.smtp).await?, bind(config.http).await?);
-        let (smtp, http) = (smtp_listener.local_addr()?, http_listener.local_addr()?);
+        let (smtp_listener, imap_listener) = (bind(config.smtp).await?, bind(config.imap).await?);
+        let http_listener = bind(config.http).await?;
+        let (smtp, imap) = (smtp_listener.local_addr()?, imap_listener.local_addr()?);
+        let http = http_listener.local_addr()?;
         let state = Arc::new(State::new(&config));
         let tasks = vec![
-            tokio::spawn(smtp::serve(smtp_listener, identity.acceptor, Arc::clone(&state))),
+            tokio::spawn(smtp::serve(smtp_listener, identity.acceptor.clone(), Arc::clone(&state))),
+            tokio::spawn(imap::serve(imap_listener, identity.acceptor, Arc::clone(&state))),
             tokio::spawn(http::serve(http_listener, Arc::clone(&state))),
         ];
-        let inner = Inner { state, smtp, http, ca_pem: identity.ca_pem, tasks: Mutex::new(tasks) };
+        let inner = Inner { state, smtp, imap, http, ca_pem: identity.ca_pem, tasks: Mutex::new(tasks) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Stops listening and drops every SMTP connection. Mails and counters can still be read.
+    /// Stops listening and drops every SMTP and IMAP connection. Mails and counters can still be read.
     pub async fn stop(&self) {
         let tasks: Vec<_> = lock(&self.inner.tasks).drain(..).collect();
         for task in tasks {
@@ -77,6 +81,12 @@ impl Sandbox {
     #[must_use]
     pub fn smtp_addr(&self) -> SocketAddr {
         self.inner.smtp
+    }
+
+    /// Where the simulated IMAP server listens (TLS from the start).
+    #[must_use]
+    pub fn imap_addr(&self) -> SocketAddr {
+        self.inner.imap
     }
 
     /// Where token endpoint, JSON API and page listen (plain HTTP).
@@ -113,9 +123,11 @@ impl Sandbox {
     #[must_use]
     pub fn env(&self, dir: &Path) -> Vec<(String, String)> {
         let smtp = format!("smtps://smtp.gmail.com:465?connect={}", reachable(self.inner.smtp));
+        let imap = format!("imaps://imap.gmail.com:993?connect={}", reachable(self.inner.imap));
         let ca = absolute(dir).join("ca.pem").display().to_string();
         let pairs = [
             ("POSTROOM_SMTP_URL", smtp),
+            ("POSTROOM_IMAP_URL", imap),
             ("POSTROOM_TOKEN_URL", self.token_url()),
             ("POSTROOM_TLS_CA_FILE", ca),
             ("POSTROOM_CLIENT_ID", CLIENT_ID.to_owned()),

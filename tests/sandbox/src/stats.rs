@@ -65,6 +65,18 @@ pub struct Stats {
     pub token_requests: u64,
     /// Access tokens issued.
     pub tokens_issued: u64,
+    /// TCP connections accepted by the IMAP side.
+    pub imap_connections: u64,
+    /// IMAP connections open now.
+    pub imap_open_connections: u64,
+    /// IMAP logins accepted.
+    pub imap_logins_ok: u64,
+    /// IMAP logins refused, for whatever reason.
+    pub imap_logins_refused: u64,
+    /// Searches that were answered with OK.
+    pub imap_searches: u64,
+    /// Of these, those that found a mail.
+    pub imap_found: u64,
     /// By account, addresses in lower case.
     pub accounts: BTreeMap<String, AccountStats>,
 }
@@ -102,6 +114,10 @@ pub struct AccountStats {
     pub token_requests: u64,
     /// Access tokens issued to it.
     pub tokens_issued: u64,
+    /// IMAP logins accepted.
+    pub imap_logins_ok: u64,
+    /// Searches over IMAP that were answered with OK.
+    pub imap_searches: u64,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +130,8 @@ pub(crate) struct AccountCounters {
     pub(crate) logins_over_limit: AtomicU64,
     pub(crate) token_requests: AtomicU64,
     pub(crate) tokens_issued: AtomicU64,
+    pub(crate) imap_logins_ok: AtomicU64,
+    pub(crate) imap_searches: AtomicU64,
 }
 
 impl AccountCounters {
@@ -127,6 +145,8 @@ impl AccountCounters {
             logins_over_limit: self.logins_over_limit.load(Relaxed),
             token_requests: self.token_requests.load(Relaxed),
             tokens_issued: self.tokens_issued.load(Relaxed),
+            imap_logins_ok: self.imap_logins_ok.load(Relaxed),
+            imap_searches: self.imap_searches.load(Relaxed),
         }
     }
 
@@ -138,6 +158,8 @@ impl AccountCounters {
             &self.logins_over_limit,
             &self.token_requests,
             &self.tokens_issued,
+            &self.imap_logins_ok,
+            &self.imap_searches,
         ];
         for counter in zeroed {
             counter.store(0, Relaxed);
@@ -178,6 +200,15 @@ pub(crate) struct OpenConnection {
     pub(crate) number: u64,
 }
 
+impl OpenConnection {
+    fn open(counters: &Arc<ConnectionCounters>) -> Self {
+        let number = counters.total.fetch_add(1, Relaxed) + 1;
+        let open = counters.open.fetch_add(1, Relaxed) + 1;
+        counters.max.fetch_max(open, Relaxed);
+        Self { counters: Arc::clone(counters), number }
+    }
+}
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.counters.open.fetch_sub(1, Relaxed);
@@ -194,6 +225,11 @@ struct ConnectionCounters {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     connections: Arc<ConnectionCounters>,
+    imap_connections: Arc<ConnectionCounters>,
+    pub(crate) imap_logins_ok: AtomicU64,
+    pub(crate) imap_logins_refused: AtomicU64,
+    pub(crate) imap_searches: AtomicU64,
+    pub(crate) imap_found: AtomicU64,
     pub(crate) logins_ok: AtomicU64,
     pub(crate) logins_refused: AtomicU64,
     pub(crate) pipelining_violations: AtomicU64,
@@ -206,10 +242,11 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn connection(&self) -> OpenConnection {
-        let number = self.connections.total.fetch_add(1, Relaxed) + 1;
-        let open = self.connections.open.fetch_add(1, Relaxed) + 1;
-        self.connections.max.fetch_max(open, Relaxed);
-        OpenConnection { counters: Arc::clone(&self.connections), number }
+        OpenConnection::open(&self.connections)
+    }
+
+    pub(crate) fn imap_connection(&self) -> OpenConnection {
+        OpenConnection::open(&self.imap_connections)
     }
 
     pub(crate) fn command(&self, verb: Verb) {
@@ -241,6 +278,12 @@ impl Counters {
             commands: commands.filter(|(_, seen)| *seen > 0).collect(),
             token_requests: self.token_requests.load(Relaxed),
             tokens_issued: self.tokens_issued.load(Relaxed),
+            imap_connections: self.imap_connections.total.load(Relaxed),
+            imap_open_connections: self.imap_connections.open.load(Relaxed),
+            imap_logins_ok: self.imap_logins_ok.load(Relaxed),
+            imap_logins_refused: self.imap_logins_refused.load(Relaxed),
+            imap_searches: self.imap_searches.load(Relaxed),
+            imap_found: self.imap_found.load(Relaxed),
             accounts,
             ..Stats::default()
         }
@@ -255,6 +298,11 @@ impl Counters {
             &self.pipelining_violations,
             &self.token_requests,
             &self.tokens_issued,
+            &self.imap_connections.total,
+            &self.imap_logins_ok,
+            &self.imap_logins_refused,
+            &self.imap_searches,
+            &self.imap_found,
         ];
         for counter in zeroed.into_iter().chain(&self.commands) {
             counter.store(0, Relaxed);

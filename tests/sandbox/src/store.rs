@@ -72,6 +72,13 @@ pub fn content_hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// A mail as its account's Sent mailbox shows it.
+pub(crate) struct Sent {
+    pub(crate) uid: u64,
+    pub(crate) message_id: Option<String>,
+    pub(crate) received_ms: f64,
+}
+
 #[derive(Debug)]
 struct Stored {
     mail: Mail,
@@ -126,6 +133,14 @@ impl Store {
         let matching: Vec<&Mail> = all.iter().map(|stored| &stored.mail).filter(|mail| filter.matches(mail)).collect();
         let window = matching.iter().skip(filter.offset.unwrap_or(0)).take(filter.limit.unwrap_or(usize::MAX));
         (window.map(|mail| (*mail).clone()).collect(), matching.len())
+    }
+
+    /// The account's mails up to number `upto`, oldest first: its Sent mailbox as it was when that many were stored.
+    pub(crate) fn sent(&self, account: &str, upto: u64) -> Vec<Sent> {
+        let all = lock(&self.shelf).mails.clone();
+        let own = all.iter().map(|stored| &stored.mail).filter(|mail| mail.n <= upto && mail.account == account);
+        own.map(|mail| Sent { uid: mail.n, message_id: mail.message_id.clone(), received_ms: mail.received_ms })
+            .collect()
     }
 
     pub(crate) fn get(&self, n: u64) -> Option<(Mail, Option<Arc<[u8]>>)> {

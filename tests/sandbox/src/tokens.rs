@@ -61,6 +61,12 @@ impl Tokens {
         (issued.account == account && !issued.expired()).then_some(issued)
     }
 
+    /// Whose token it is and how long it lives, if it is one that has neither expired nor been revoked.
+    pub(crate) fn owner(&self, token: &str) -> Option<(String, Duration)> {
+        let issued = lock(&self.issued).get(token).cloned().filter(|issued| !issued.expired())?;
+        Some((issued.account.clone(), issued.deadline().saturating_duration_since(Instant::now())))
+    }
+
     /// Ends the access tokens of one account, or of all.
     pub(crate) fn expire(&self, account: Option<&str>) {
         for issued in lock(&self.issued).values() {

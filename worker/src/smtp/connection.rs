@@ -5,8 +5,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
 use postroom_shared::account::AccountId;
@@ -21,6 +19,7 @@ use super::offers::Offers;
 use super::replies::heard;
 use super::settings::SmtpSettings;
 use super::stream::{Transport, Wire};
+use crate::xoauth2::initial_response;
 
 /// Gmail closes a connection after 70 to 90 mails (gmail.md, "Limits").
 const MOST_MAILS: u32 = 50;
@@ -177,10 +176,4 @@ impl Connection {
         };
         let _ = tokio::time::timeout(QUIT_WITHIN, saying).await;
     }
-}
-
-/// `user=U ^A auth=Bearer T ^A ^A` in base64, without the blanks.
-fn initial_response(account: &AccountId, token: &AccessToken) -> SecretString {
-    let plain = format!("user={}\x01auth=Bearer {}\x01\x01", account.reveal(), token.secret().expose_secret());
-    SecretString::from(STANDARD.encode(SecretString::from(plain).expose_secret()))
 }

@@ -8,6 +8,7 @@ use lettre::transport::smtp::response::Response;
 use postroom_shared::reply::{Enhanced, Reply, Silence, Stage};
 
 use super::stream::Wire;
+use crate::dial::DialError;
 
 /// The reply to what was said at a stage.
 pub(super) fn heard(stage: Stage, read: Result<Response, Error>, wire: &Wire) -> Reply {
@@ -71,17 +72,8 @@ fn enhanced(word: &str, code: u16) -> Option<Enhanced> {
 
 /// How the server fell silent, by the error of the stream.
 pub(super) fn silence_of(stage: Stage, error: &io::Error) -> Reply {
-    let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    let how = if is_tls {
-        Silence::Tls
-    } else if error.kind() == io::ErrorKind::TimedOut {
-        Silence::Timeout
-    } else if error.kind() == io::ErrorKind::InvalidData {
-        Silence::Garbage
-    } else {
-        Silence::Closed
-    };
-    Reply::silence(stage, how, error.to_string())
+    let DialError { how, detail } = DialError::of(error);
+    Reply::silence(stage, how, detail)
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use postroom_shared::settings::{Source, TlsSettings};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::CertificateDer;
+
+use crate::dial::{Scheme, Server};
 
 const URL: &str = "POSTROOM_SMTP_URL";
 const FORM: &str = "write smtps://smtp.gmail.com:465, if need be with ?connect=HOST:PORT";
-const PORT: u16 = 465;
 
 /// The SMTP server and how long to wait for it.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ pub struct SmtpSettings {
 impl SmtpSettings {
     /// Reads the group.
     pub fn read(source: &mut Source) -> Self {
-        let (host, connect) = read_url(source);
+        let Server { host, connect } = read_url(source);
         let command_timeout = source.span(
             "POSTROOM_SMTP_TIMEOUT",
             Duration::from_secs(60),
@@ -54,51 +55,16 @@ impl SmtpSettings {
     }
 }
 
-fn read_url(source: &mut Source) -> (String, (String, u16)) {
-    let default = ("smtp.gmail.com".to_owned(), ("smtp.gmail.com".to_owned(), PORT));
+fn read_url(source: &mut Source) -> Server {
+    let default = Server::named(Scheme::Smtps, "smtp.gmail.com");
     let Some(text) = source.text(URL) else { return default };
-    match parse_url(text.trim()) {
-        Ok(parsed) => parsed,
+    match Server::parse(Scheme::Smtps, text.trim()) {
+        Ok(server) => server,
         Err(what) => {
             source.fault(URL, &format!("{what}: {FORM}"));
             default
         }
     }
-}
-
-fn parse_url(text: &str) -> Result<(String, (String, u16)), &'static str> {
-    let rest = text.strip_prefix("smtps://").ok_or("must begin with smtps:// (implicit TLS)")?;
-    let (server, query) = rest.split_once('?').map_or((rest, None), |(server, query)| (server, Some(query)));
-    let server = server.strip_suffix('/').unwrap_or(server);
-    if server.contains(['/', '@']) {
-        return Err("may hold a host and a port only");
-    }
-    let (host, port) = host_and_port(server, Some(PORT)).ok_or("names no host")?;
-    if ServerName::try_from(host.as_str()).is_err() {
-        return Err("names no host that a certificate could carry");
-    }
-    let connect = match query {
-        None | Some("") => (host.clone(), port),
-        Some(query) => {
-            let dial = query.strip_prefix("connect=").ok_or("has a parameter other than connect")?;
-            host_and_port(dial, None).ok_or("has a connect that is not HOST:PORT")?
-        }
-    };
-    Ok((host, connect))
-}
-
-/// `host`, `host:port`, `[::1]` or `[::1]:port`.
-fn host_and_port(text: &str, default: Option<u16>) -> Option<(String, u16)> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, rest)) => (host, Some(rest.strip_prefix(':')?)),
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    };
-    let port = match port {
-        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
-        None => default?,
-    };
-    (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
 fn read_chunking(source: &mut Source) -> bool {

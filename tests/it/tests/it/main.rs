@@ -18,6 +18,7 @@ mod queue_order;
 mod queue_scale;
 mod secrets;
 mod sending;
+mod sent;
 mod support;
 mod tidy;
 mod worker_guards;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what failed by failing")]
 #![allow(missing_docs, reason = "one binary: nothing in it is public")]
 
+mod dovecot;
+
 use std::path::Path;
 use std::process::Stdio;
 
@@ -50,14 +52,14 @@ impl SmtpServer {
     }
 }
 
-/// A certificate authority, and a certificate of it for smtp.gmail.com.
+/// A certificate authority, and a certificate of it for Gmail's servers.
 fn write_certificates(folder: &Path) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
     let root = authority.self_signed(&authority_key).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["smtp.gmail.com".to_owned()]).unwrap();
+    let leaf = CertificateParams::new(["smtp", "imap"].map(|name| format!("{name}.gmail.com"))).unwrap();
     let leaf = leaf.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
     std::fs::write(folder.join("other-ca.pem"), root.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();

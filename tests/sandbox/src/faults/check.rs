@@ -5,11 +5,16 @@ use super::{Action, Fault, Reply, Stage};
 impl Fault {
     /// What is wrong with the rule, if anything.
     pub(crate) fn check(&self) -> Result<(), String> {
+        let in_imap = matches!(self.stage, Stage::ImapConnect | Stage::ImapLogin | Stage::ImapSearch);
         let fits = match &self.action {
-            Action::Reply(_) => !matches!(self.stage, Stage::Connect | Stage::Token),
+            Action::Reply(_) => !in_imap && !matches!(self.stage, Stage::Connect | Stage::Token),
             Action::DelayMs(_) | Action::Silence => true,
             Action::Cut => self.stage != Stage::Token,
             Action::AcceptThenCut | Action::StoreAndDelayMs(_) => self.stage == Stage::Final,
+            Action::No(text) => {
+                let has_form = !text.is_empty() && !text.contains(['\r', '\n']);
+                has_form && matches!(self.stage, Stage::ImapLogin | Stage::ImapSearch)
+            }
             Action::Http(_) => self.stage == Stage::Token,
         };
         if !fits {
@@ -34,7 +39,8 @@ impl Fault {
             Ok(())
         };
         let in_mail = [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Final];
-        let with_account = [Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Final, Stage::Token];
+        let in_session = [Stage::Auth, Stage::Token, Stage::ImapLogin, Stage::ImapSearch];
+        let with_account = [&in_session[..], &in_mail].concat();
         known(self.account.is_some(), "account", &with_account)?;
         known(self.from.is_some(), "from", &in_mail)?;
         known(self.recipient.is_some(), "recipient", &in_mail[1..])?;
@@ -98,6 +104,11 @@ mod tests {
             Fault::new(Stage::Connect, Action::reply("421 4.7.0 no")),
             Fault::new(Stage::Rcpt, Action::AcceptThenCut),
             Fault::new(Stage::Token, Action::Cut),
+            Fault::new(Stage::ImapSearch, Action::reply("451 4.3.0 later")),
+            Fault::new(Stage::ImapConnect, Action::No("later".to_owned())),
+            Fault::new(Stage::ImapLogin, Action::No("a\r\nb".to_owned())),
+            Fault::new(Stage::Final, Action::No("later".to_owned())),
+            Fault::new(Stage::ImapConnect, Action::Cut).account("a@b"),
             Fault::new(Stage::Mail, Action::http(500, "")),
             Fault::new(Stage::Final, Action::reply("250 2.0.0 OK")),
             Fault::new(Stage::Final, Action::reply("no code")),

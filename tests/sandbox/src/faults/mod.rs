@@ -30,6 +30,12 @@ pub enum Stage {
     Final,
     /// A request at the token endpoint.
     Token,
+    /// IMAP: a TCP connection was accepted; TLS has not begun.
+    ImapConnect,
+    /// IMAP: in answer to AUTHENTICATE.
+    ImapLogin,
+    /// IMAP: in answer to SEARCH.
+    ImapSearch,
 }
 
 /// An SMTP reply of one or more lines; `"451 4.3.0 text"` or a list of such lines in JSON.
@@ -89,6 +95,8 @@ pub enum Action {
     AcceptThenCut,
     /// Final only: store the mail, wait this many milliseconds, then reply.
     StoreAndDelayMs(u64),
+    /// IMAP login and search only: refuse with NO and this text.
+    No(String),
     /// Token only: answer so.
     Http(HttpAnswer),
 }

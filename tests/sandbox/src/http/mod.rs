@@ -27,6 +27,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/mails/{n}", get(pages::show))
         .route("/mails/{n}/attachments/{index}", get(pages::attachment))
         .route("/token", post(token::token))
+        .route("/tokeninfo", get(token::info))
         .route("/api/stats", get(api::stats))
         .route("/api/doubled", get(api::doubled))
         .route("/api/mails", get(api::mails))

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Form;
-use axum::extract::State as Shared;
+use axum::extract::{Query, State as Shared};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Json, Response};
@@ -18,6 +18,8 @@ use serde_json::json;
 use crate::faults::{Action, HttpAnswer, Scene, Stage};
 use crate::state::State;
 use crate::tokens::{CLIENT_ID, CLIENT_SECRET, account_of};
+
+const SCOPE: &str = "https://mail.google.com/";
 
 type Fields = HashMap<String, String>;
 
@@ -36,6 +38,16 @@ pub(super) async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap,
     answer(&state, &headers, &form, account.as_deref())
 }
 
+/// What a server that is shown an access token may ask: whose it is, and for how long.
+pub(super) async fn info(Shared(state): Shared<Arc<State>>, Query(query): Query<Fields>) -> Response {
+    let token = query.get("access_token").map(String::as_str).unwrap_or_default();
+    let Some((account, left)) = state.tokens.owner(token) else {
+        return refuse(StatusCode::BAD_REQUEST, "invalid_token", "Invalid Value");
+    };
+    let body = json!({ "email": account, "scope": SCOPE, "expires_in": left.as_secs(), "aud": CLIENT_ID });
+    ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
 /// Carries a fault out; `None` if the request goes on after it.
 async fn undergo(action: Action) -> Option<Response> {
     match action {
@@ -48,8 +60,8 @@ async fn undergo(action: Action) -> Option<Response> {
             tokio::time::sleep(Duration::from_millis(answer.delay_ms)).await;
             Some(scripted(answer))
         }
-        // Refused when the rule was made: these belong to the SMTP side.
-        Action::Reply(_) | Action::Cut | Action::AcceptThenCut | Action::StoreAndDelayMs(_) => None,
+        // Refused when the rule was made: these belong to the other sides.
+        Action::Reply(_) | Action::Cut | Action::AcceptThenCut | Action::StoreAndDelayMs(_) | Action::No(_) => None,
     }
 }
 
@@ -82,7 +94,7 @@ fn answer(state: &State, headers: &HeaderMap, form: &Fields, account: Option<&st
         "access_token": access_token,
         // Whole seconds as at Google, rounded up: 0 would say that it never was valid.
         "expires_in": life.as_millis().div_ceil(1000),
-        "scope": "https://mail.google.com/",
+        "scope": SCOPE,
         "token_type": "Bearer",
     });
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()

@@ -67,8 +67,8 @@ impl Connection {
             }
             Action::AcceptThenCut => Ok(Met::StoreThenCut),
             Action::StoreAndDelayMs(ms) => Ok(Met::StoreThenWait(Duration::from_millis(ms))),
-            // Refused when the rule was made: it belongs to the token endpoint.
-            Action::Http(_) => Ok(Met::Nothing),
+            // Refused when the rule was made: they belong to the token endpoint and to IMAP.
+            Action::Http(_) | Action::No(_) => Ok(Met::Nothing),
         }
     }
 

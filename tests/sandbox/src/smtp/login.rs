@@ -13,19 +13,14 @@ use super::flow::{Met, Next};
 use super::replies;
 use crate::faults::{Scene, Stage};
 use crate::stats::OpenSession;
-use crate::tokens::{Issued, fold};
+use crate::tokens::Issued;
+use crate::xoauth2::{Claim, TOKEN_PROBLEM};
 
 /// A logged-in connection.
 pub(super) struct Session {
     pub(super) account: String,
     pub(super) token: Arc<Issued>,
     pub(super) open: OpenSession,
-}
-
-/// What the client said about itself.
-struct Claim {
-    account: String,
-    token: String,
 }
 
 impl Connection {
@@ -58,7 +53,7 @@ impl Connection {
         if response == "*" {
             return Ok(self.refuse_login(None, replies::LOGIN_CANCELLED));
         }
-        match read_claim(&response) {
+        match Claim::read(&response) {
             None => Ok(self.refuse_login(None, replies::CANNOT_DECODE)),
             Some(claim) => self.log_in(claim).await,
         }
@@ -91,7 +86,7 @@ impl Connection {
 
     /// 334 with a JSON that proves nothing, the client's (normally empty) line, then 535.
     async fn refuse_token(&mut self, account: &str) -> io::Result<Next> {
-        let challenge = STANDARD.encode(replies::TOKEN_PROBLEM);
+        let challenge = STANDARD.encode(TOKEN_PROBLEM);
         match self.ask(&challenge).await? {
             // Whatever came in place of the empty line is lost, and the 535 looks like its answer.
             Ok(_) => Ok(self.refuse_login(Some(account), replies::LOGIN_REFUSED)),
@@ -123,12 +118,4 @@ impl Connection {
             self.state.counters.account(account).logins_refused.fetch_add(1, Relaxed);
         }
     }
-}
-
-/// Reads base64 of `user=U ^A auth=Bearer T ^A ^A` (^A is byte 1; no blanks around it).
-fn read_claim(response: &str) -> Option<Claim> {
-    let text = String::from_utf8(STANDARD.decode(response).ok()?).ok()?;
-    let (account, auth) = text.strip_prefix("user=")?.split_once('\u{1}')?;
-    let token = auth.strip_prefix("auth=Bearer ")?.strip_suffix("\u{1}\u{1}")?;
-    Some(Claim { account: fold(account), token: token.to_owned() })
 }

@@ -24,7 +24,7 @@ use connection::Connection;
 use wire::Wire;
 
 /// A client that does not finish the TLS handshake in this time is dropped.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
+pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
 
 /// Serves until the task is aborted; the connections' tasks end with it.
 pub(crate) async fn serve(listener: TcpListener, tls: TlsAcceptor, state: Arc<State>) {
@@ -53,7 +53,10 @@ async fn serve_one(tcp: TcpStream, tls: TlsAcceptor, state: Arc<State>) {
             let _ = tcp.set_zero_linger();
             return;
         }
-        None | Some(Action::Reply(_) | Action::AcceptThenCut | Action::StoreAndDelayMs(_) | Action::Http(_)) => {}
+        None
+        | Some(
+            Action::Reply(_) | Action::AcceptThenCut | Action::StoreAndDelayMs(_) | Action::No(_) | Action::Http(_),
+        ) => {}
     }
     let _ = tcp.set_nodelay(true);
     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(tcp)).await {
@@ -61,7 +64,8 @@ async fn serve_one(tcp: TcpStream, tls: TlsAcceptor, state: Arc<State>) {
     }
 }
 
-async fn wait_for_hangup(tcp: &TcpStream) {
+/// Takes what comes and answers nothing.
+pub(crate) async fn wait_for_hangup(tcp: &TcpStream) {
     let mut waste = [0; 1024];
     while tcp.readable().await.is_ok() {
         match tcp.try_read(&mut waste) {

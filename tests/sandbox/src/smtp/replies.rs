@@ -40,8 +40,6 @@ pub(super) const LOGIN_REFUSED: &str = "535-5.7.8 Username and Password not acce
 pub(super) const UNKNOWN_MECHANISM: &str = "504 5.7.4 Unrecognized Authentication Type. - gsmtp";
 pub(super) const CANNOT_DECODE: &str = "501 5.5.2 Cannot Decode response - gsmtp";
 pub(super) const LOGIN_CANCELLED: &str = "501 5.7.0 Authentication canceled. - gsmtp";
-/// What a refused token is told before its 535, base64 in a 334.
-pub(super) const TOKEN_PROBLEM: &str = r#"{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}"#;
 
 pub(super) const TOO_MANY_SESSIONS: &str = "421 4.7.0 Try again later, closing connection. - gsmtp";
 pub(super) const CONNECTION_EXPIRED: &str = "421 4.7.0 Connection expired, try reconnecting. - gsmtp";

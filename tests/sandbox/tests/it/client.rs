@@ -1,5 +1,6 @@
 //! A raw SMTP client that sends what it is told and hides nothing, and a raw HTTP client.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +39,17 @@ pub(crate) enum End {
 }
 
 impl Client {
-    /// TCP and TLS only.
+    /// TCP and TLS only, to the SMTP side.
     pub(crate) async fn dial(sandbox: &Sandbox) -> std::io::Result<Self> {
+        Self::dial_at(sandbox, sandbox.smtp_addr(), "smtp.gmail.com").await
+    }
+
+    /// TCP and TLS only, to the IMAP side.
+    pub(crate) async fn dial_imap(sandbox: &Sandbox) -> std::io::Result<Self> {
+        Self::dial_at(sandbox, sandbox.imap_addr(), "imap.gmail.com").await
+    }
+
+    async fn dial_at(sandbox: &Sandbox, address: SocketAddr, name: &'static str) -> std::io::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(sandbox.ca_pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -48,9 +58,9 @@ impl Client {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let tcp = TcpStream::connect(sandbox.smtp_addr()).await?;
+        let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("smtp.gmail.com").unwrap();
+        let name = ServerName::try_from(name).unwrap();
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, tcp);
         let stream = tokio::time::timeout(PATIENCE, connecting).await.expect("TLS in time")?;
         Ok(Self { stream, waiting: Vec::new() })
@@ -113,7 +123,7 @@ impl Client {
         }
     }
 
-    async fn line(&mut self) -> Result<String, End> {
+    pub(crate) async fn line(&mut self) -> Result<String, End> {
         loop {
             if let Some(end) = self.waiting.windows(2).position(|pair| pair == b"\r\n") {
                 let line = String::from_utf8(self.waiting[..end].to_vec()).unwrap();

@@ -4,6 +4,7 @@
 mod client;
 mod faults;
 mod http;
+mod imap;
 mod limits;
 mod login;
 mod mail;

@@ -23,6 +23,8 @@ async fn it_writes_its_files_once_it_listens_and_stops_on_a_signal() {
     let env = std::fs::read_to_string(dir.path().join("env")).unwrap();
     let ca = dir.path().join("ca.pem");
     assert!(env.contains("export POSTROOM_SMTP_URL='smtps://smtp.gmail.com:465?connect=127.0.0.1:"), "{env}");
+    assert!(env.contains("export POSTROOM_IMAP_URL='imaps://imap.gmail.com:993?connect=127.0.0.1:"), "{env}");
+    assert!(!env.contains(":4493'"), "a free port, as for SMTP: {env}");
     assert!(env.contains("export POSTROOM_TOKEN_URL='http://127.0.0.1:"), "{env}");
     assert!(env.contains(&format!("export POSTROOM_TLS_CA_FILE='{}'", ca.display())), "{env}");
     assert!(env.contains("export POSTROOM_CLIENT_ID='sandbox-client'"), "{env}");

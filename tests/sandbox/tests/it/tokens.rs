@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postroom_sandbox::{Action, ConfigChange, Fault, Stage};
 
-use crate::client::{Client, ME, access_token, ask_token, post_form, sandbox};
+use crate::client::{Client, ME, access_token, ask_token, get, post_form, sandbox};
 
 #[tokio::test]
 async fn a_refresh_token_is_answered_in_googles_shape() {
@@ -23,6 +23,20 @@ async fn a_refresh_token_is_answered_in_googles_shape() {
     let stats = sandbox.stats();
     assert_eq!((stats.token_requests, stats.tokens_issued), (4, 4));
     assert_eq!((stats.account(ME).token_requests, stats.account(ME).tokens_issued), (3, 3));
+}
+
+#[tokio::test]
+async fn a_server_may_ask_whose_a_token_is() {
+    let sandbox = sandbox().await;
+    let token = access_token(&sandbox, ME).await;
+    let path = format!("/tokeninfo?access_token={token}");
+    let info = get(&sandbox, &path).await.json();
+    assert_eq!((info["email"].as_str(), info["scope"].as_str()), (Some(ME), Some("https://mail.google.com/")));
+    assert!((3_500..3_600).contains(&info["expires_in"].as_u64().unwrap()), "{info}");
+    sandbox.expire_tokens(Some(ME));
+    let ended = get(&sandbox, &path).await;
+    assert_eq!((ended.status, ended.json()["error"].as_str()), (400, Some("invalid_token")));
+    assert_eq!(get(&sandbox, "/tokeninfo").await.status, 400);
 }
 
 #[tokio::test]
