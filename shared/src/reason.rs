@@ -86,6 +86,8 @@ reasons! {
     Panic = "panic",
     /// The attempt took longer than its time limit.
     Stuck = "stuck",
+    /// The mail took three workers down with it.
+    Poison = "poison",
     /// What lay in Redis could not be read.
     Unreadable = "unreadable",
     /// The account was removed while mail waited for it.

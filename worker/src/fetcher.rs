@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::flight::Flight;
-use crate::handler::Pace;
 use crate::keeper::{Sessions, pauses};
 use crate::lanes::Lanes;
+use crate::pace::Pace;
 
 /// What the fetcher needs.
 pub struct Fetcher {

@@ -4,31 +4,36 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use postroom_shared::account::AccountId;
 use postroom_shared::address::Address;
-use postroom_shared::queue::{Claimed, Job};
+use postroom_shared::queue::{Claimed, Job, Queue};
 use postroom_shared::reason::Reason;
-use postroom_shared::reply::{Reply, Silence, Stage};
-use postroom_shared::tokens::{AfterRefusal, TokenError, Tokens};
+use postroom_shared::replies::Table;
+use postroom_shared::reply::Reply;
+use postroom_shared::tokens::Tokens;
+use tracing::warn;
 
+use crate::attempted::{Attempted, Tried, all, note};
 use crate::begins::Begins;
 use crate::keeper::Sessions;
 use crate::lanes::{Lanes, Seat};
-use crate::smtp::{Connection, Dialer, End, Outgoing};
-use crate::verdict::{Verdict, verdict};
+use crate::login::{NoConnection, login_refused, no_token};
+use crate::next_step::holds;
+use crate::pace::Pace;
+use crate::smtp::{Dialer, End, Outcome, Outgoing};
+use crate::split::{self, Piece};
+use crate::verdict::{self, Meaning, Nth, Verdict, counts_in_fleet, verdicts};
 
-/// How often one attempt begins anew because a kept connection was at its end.
-const RECONNECTS: u32 = 2;
-/// How many other tokens are tried after a refused login: the one somebody else fetched, and the one that was forced.
-const OTHER_TOKENS: u32 = 2;
-
-/// A hint of the token service is believed up to here.
-const LONGEST_HINT: Duration = Duration::from_secs(600);
-
+/// How often one attempt begins anew at most because a connection was at its end, whatever the table says.
+const RECONNECTS: u32 = 5;
 /// What an attempt needs.
 pub struct Handler {
+    /// The queue: asked before a login, and how often a reply came.
+    pub queue: Queue,
+    /// What replies mean.
+    pub replies: &'static Table,
     /// The worker's permits and warm connections.
     pub lanes: Arc<Lanes>,
     /// The worker's sessions: a mail is not begun when its lease ran out.
@@ -43,87 +48,64 @@ pub struct Handler {
     pub begins: Begins,
 }
 
-/// What an attempt came to.
-#[derive(Default)]
-pub struct Attempted {
-    /// For each recipient that was open, by place in the envelope.
-    pub findings: Vec<(usize, Verdict)>,
-    /// What the server said of the mail as a whole, or how it fell silent.
-    pub reply: Option<Reply>,
-    /// What it said of recipients that it refused.
-    pub refused: Vec<(usize, Reply)>,
-    /// The account must be held: why, and in words for a person.
-    pub hold: Option<(Reason, String)>,
-    /// Nothing was tried; the mail goes back to its place for this reason.
-    pub back: Option<Reason>,
-    /// The mail cannot be tried at all.
-    pub dead: Option<Reason>,
-}
-
-impl Attempted {
-    fn back(reason: Reason) -> Self {
-        Self { back: Some(reason), ..Self::default() }
-    }
-
-    fn all(open: &[usize], meaning: Verdict, reply: Option<Reply>) -> Self {
-        Self { findings: open.iter().map(|place| (*place, meaning)).collect(), reply, ..Self::default() }
-    }
-
-    /// Whether every recipient was delivered.
-    #[must_use]
-    pub fn is_delivered(&self) -> bool {
-        self.findings.iter().all(|(_, verdict)| *verdict == Verdict::Delivered)
-    }
-
-    fn wants_reconnect(&self) -> bool {
-        self.findings.iter().any(|(_, verdict)| *verdict == Verdict::Reconnect)
-            && !self.findings.iter().any(|(_, verdict)| *verdict == Verdict::Delivered)
-    }
-}
-
-/// A connection that could not be had.
-enum NoConnection {
-    Reply(Reply),
-    Later(Reply, Duration),
-    Hold(Reason, String),
-}
-
 impl Handler {
     /// Tries to send one mail.
     pub async fn attempt(&self, claimed: &Claimed) -> Attempted {
         let Ok(job) = &claimed.job else {
             return Attempted { dead: Some(Reason::Unreadable), ..Attempted::default() };
         };
-        let open = open_places(claimed, job);
-        let mut attempted = Attempted::back(Reason::LeaseLost);
-        let mut begun = claimed.begun;
-        for reconnect in 0..=RECONNECTS {
-            if self.lanes.is_refused_since(&claimed.account, claimed.claimed) {
-                return Attempted::back(Reason::Consent);
-            }
-            let Some((place, is_warm)) = self.lanes.line_up(&claimed.account).await else {
-                return Attempted::back(Reason::LeaseLost);
-            };
-            if is_warm && !begun {
-                begun = self.begins.tell(claimed).await;
-            }
-            let seat = self.lanes.seat(&claimed.account).await;
-            drop(place);
-            let Some(seat) = seat else {
-                return Attempted::back(Reason::LeaseLost);
-            };
-            // Asked after the wait for a seat: that is when time went by.
-            if !self.sessions.holds(claimed.id.shard(), &claimed.session) {
-                return Attempted::back(Reason::LeaseLost);
-            }
-            // What ended one kept connection, such as a token's end, ends its siblings too: from then on a new one.
-            let may_be_warm = reconnect == 0;
-            attempted = self.once(seat, claimed, job, &open, may_be_warm, &mut begun).await;
-            if !attempted.wants_reconnect() {
-                break;
+        let mut pieces = vec![Piece::whole(open_places(claimed, job))];
+        let (mut attempted, mut begun) = (Attempted::default(), claimed.begun);
+        while let Some(piece) = pieces.pop() {
+            let tried = self.try_piece(claimed, job, &piece, &mut begun).await;
+            attempted.add(tried.attempted);
+            pieces.extend(tried.pieces);
+            if let Some(reason) = tried.stops {
+                for left in pieces.drain(..) {
+                    attempted.findings.extend(all(&left.places, Verdict::Untried(reason)));
+                }
             }
         }
         attempted
+    }
+
+    /// One piece; begun anew while the connection was at its end before anything was taken.
+    async fn try_piece(&self, claimed: &Claimed, job: &Job, piece: &Piece, begun: &mut bool) -> Tried {
+        let mut turn = 1;
+        loop {
+            if let Some(back) = self.is_refused(claimed, piece) {
+                return back;
+            }
+            let Some(seat) = self.seat(claimed, begun).await else { return Tried::untried(piece, Reason::LeaseLost) };
+            // Both asked after the wait for a seat: that is when time went by.
+            if !self.sessions.holds(claimed.id.shard(), &claimed.session) {
+                return Tried::untried(piece, Reason::LeaseLost);
+            }
+            if let Some(back) = self.is_refused(claimed, piece) {
+                return back;
+            }
+            let tried = self.once(seat, claimed, job, piece, turn, begun).await;
+            if !tried.attempted.is_at_its_end() || turn > RECONNECTS {
+                return tried;
+            }
+            turn += 1;
+        }
+    }
+
+    /// A right to a connection. While the mail waits for one that stands, the queue is told that its bytes are about to
+    /// leave, so that nothing waits for that later.
+    async fn seat(&self, claimed: &Claimed, begun: &mut bool) -> Option<Seat> {
+        let (_place, is_warm) = self.lanes.line_up(&claimed.account).await?;
+        if is_warm && !*begun {
+            *begun = self.begins.tell(claimed).await;
+        }
+        self.lanes.seat(&claimed.account).await
+    }
+
+    fn is_refused(&self, claimed: &Claimed, piece: &Piece) -> Option<Tried> {
+        let (reason, stored) = self.lanes.is_refused_since(&claimed.account, claimed.claimed)?;
+        let attempted = Attempted { after: Some(stored), ..Attempted::untried(&piece.places, reason) };
+        Some(Tried { attempted, stops: Some(reason), ..Tried::default() })
     }
 
     async fn once(
@@ -131,95 +113,154 @@ impl Handler {
         seat: Seat,
         claimed: &Claimed,
         job: &Job,
-        open: &[usize],
-        may_be_warm: bool,
+        piece: &Piece,
+        turn: u32,
         begun: &mut bool,
-    ) -> Attempted {
-        let warm = seat.take_warm(may_be_warm).await;
+    ) -> Tried {
+        // What ended one kept connection, such as a token's end, ends its siblings too: from then on a new one.
+        let warm = seat.take_warm(turn == 1).await;
         let mut connection = match warm {
             Some(connection) => connection,
             // Boxed, as it is rare and large: a mail's future is moved about several times.
-            None => match Box::pin(self.connect(claimed)).await {
+            None => match Box::pin(self.connect(&claimed.account)).await {
                 Ok(connection) => connection,
-                Err(none) => return self.without_connection(none, claimed, open),
+                Err(none) => return Box::pin(self.without_connection(none, claimed, piece, turn)).await,
             },
         };
         // Nothing leaves before the queue knows that it may have left.
         *begun = *begun || self.begins.tell(claimed).await;
         if !*begun {
             seat.put_back(connection);
-            return Attempted::back(Reason::LeaseLost);
+            return Tried::untried(piece, Reason::LeaseLost);
         }
-        let recipients: Cow<'_, [Address]> = if open.iter().copied().eq(0..job.recipients.len()) {
+        let recipients: Cow<'_, [Address]> = if piece.places.iter().copied().eq(0..job.recipients.len()) {
             Cow::Borrowed(&job.recipients)
         } else {
-            open.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect()
+            piece.places.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect()
         };
         let outgoing = Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
         let began = Instant::now();
         let outcome = connection.send(&outgoing).await;
         self.pace.took(began.elapsed());
-        let attempted = read_outcome(open, outcome.recipients, outcome.end);
-        seat.put_back(connection);
-        attempted
+        let (tried, gives_up) = self.read(outcome, claimed, job, piece, turn).await;
+        if gives_up {
+            seat.close(connection)
+        } else {
+            seat.put_back(connection)
+        }
+        tried
     }
 
-    fn without_connection(&self, none: NoConnection, claimed: &Claimed, open: &[usize]) -> Attempted {
+    /// What the replies come to, and whether the connection is given up. An account that is refused is known to be so before
+    /// the seat is free again.
+    async fn read(&self, outcome: Outcome, claimed: &Claimed, job: &Job, piece: &Piece, turn: u32) -> (Tried, bool) {
+        let nth = self.nth(&outcome, claimed, turn).await;
+        let mut findings = verdicts(self.replies, &piece.places, &outcome, &nth);
+        let gives_up = findings.iter().any(|(_, verdict)| verdict::gives_up(verdict));
+        let was_lost = matches!(outcome.end, End::Lost(_));
+        let pieces = split::part(piece, &mut findings, |place| job.recipients.get(place).map_or("", |to| to.domain()));
+        let decided = |place: usize| pieces.is_empty() || findings.iter().any(|(at, _)| *at == place);
+        let said = piece.places.iter().zip(outcome.recipients);
+        let refused = said.filter_map(|(place, said)| Some((*place, said.err()?)));
+        let refused: Vec<_> = refused.filter(|(place, _)| decided(*place)).collect();
+        let reply = match outcome.end {
+            End::Accepted(reply) | End::Refused(reply) | End::Lost(reply) => Some(reply),
+            End::NoRecipient => None,
+        };
+        let attempted = Attempted { findings, reply, refused, ..Attempted::default() };
+        let mut tried = Tried { attempted, pieces, stops: was_lost.then_some(Reason::Connection) };
+        if let Some(refusal) = tried.attempted.refused_token() {
+            self.take_another_token(claimed, piece, refusal, &mut tried).await;
+        }
+        self.heed_account(&claimed.account, &mut tried);
+        (tried, gives_up)
+    }
+
+    async fn nth(&self, outcome: &Outcome, claimed: &Claimed, turn: u32) -> Nth {
+        let of_the_mail = match &outcome.end {
+            End::Accepted(_) | End::NoRecipient => None,
+            End::Refused(reply) | End::Lost(reply) => Some(reply),
+        };
+        let replies = outcome.recipients.iter().filter_map(|said| said.as_ref().err()).chain(of_the_mail);
+        self.nth_of(replies, claimed, turn).await
+    }
+
+    /// Counts the replies whose rows ask how often they came to the account; in the whole fleet, once for each mail.
+    async fn nth_of(&self, replies: impl Iterator<Item = &Reply>, claimed: &Claimed, turn: u32) -> Nth {
+        let mut nth = Nth { attempt: claimed.attempts + 1, turn, fleet: Vec::new() };
+        for reply in replies {
+            let row = self.replies.classify(reply).row;
+            if !counts_in_fleet(row) || nth.fleet.iter().any(|(name, _)| *name == row.name) {
+                continue;
+            }
+            match self.queue.count_reply(&claimed.account, &row.name).await {
+                Ok(count) => nth.fleet.push((&row.name, count)),
+                Err(error) => warn!(row = row.name, %error, "the reply could not be counted: taken for the first"),
+            }
+        }
+        nth
+    }
+
+    /// If a verdict keeps the account from sending, this worker's other mails of it are stopped at once.
+    fn heed_account(&self, account: &AccountId, tried: &mut Tried) {
+        let attempted = &mut tried.attempted;
+        let holding = attempted.findings.iter().find_map(|(place, verdict)| Some((*place, *verdict, holds(verdict)?)));
+        let Some((place, verdict, reason)) = holding else { return };
+        if attempted.note.is_empty() {
+            let own = attempted.refused.iter().find(|(at, _)| *at == place).map(|(_, reply)| reply);
+            attempted.note = note(&verdict, own.or(attempted.reply.as_ref()));
+        }
+        attempted.refusal = Some(self.lanes.refused(account, reason));
+        tried.stops = Some(reason);
+    }
+
+    async fn without_connection(&self, none: NoConnection, claimed: &Claimed, piece: &Piece, turn: u32) -> Tried {
+        let places = &piece.places;
+        let mut tried = Tried { stops: Some(Reason::Connection), ..Tried::default() };
+        let attempted = &mut tried.attempted;
         match none {
-            NoConnection::Reply(reply) => Attempted::all(open, verdict(&reply), Some(reply)),
+            NoConnection::Throttled => {
+                tried = Tried::untried(piece, Reason::LoginLimit);
+                // The script that was asked has stored the hold already.
+                tried.attempted.refusal = Some(self.lanes.refused(&claimed.account, Reason::LoginLimit));
+                return tried;
+            }
+            NoConnection::NoLogin(no_login, why) => {
+                attempted.findings = all(places, Verdict::NoLogin(no_login));
+                attempted.note = why;
+            }
+            NoConnection::FreshRefused(reply) => {
+                let row = self.replies.classify(&reply).row;
+                attempted.findings = all(places, Verdict::Refused(Meaning::after_all(row)));
+                attempted.note = login_refused(&reply);
+                attempted.reply = Some(reply);
+            }
+            NoConnection::Reply(reply) => {
+                let nth = self.nth_of(std::iter::once(&reply), claimed, turn).await;
+                attempted.findings = all(places, Verdict::Refused(verdict::meaning(self.replies, &reply, &nth)));
+                attempted.reply = Some(reply);
+            }
             NoConnection::Later(reply, floor) => {
-                let later = Verdict::Transient { reason: Reason::TokenUnavailable, floor };
-                Attempted::all(open, later, Some(reply))
-            }
-            NoConnection::Hold(reason, note) => {
-                self.lanes.refused(&claimed.account);
-                Attempted { hold: Some((reason, note)), ..Attempted::all(open, Verdict::AuthRefused, None) }
+                let nth = self.nth_of(std::iter::once(&reply), claimed, turn).await;
+                let found = verdict::meaning(self.replies, &reply, &nth);
+                let found = Meaning { floor: found.floor.max(floor), ..found };
+                attempted.findings = all(places, Verdict::Refused(found));
+                attempted.reply = Some(reply);
             }
         }
+        self.heed_account(&claimed.account, &mut tried);
+        tried
     }
 
-    /// A new connection; a refused login is tried again with another token, as long as there is one.
-    async fn connect(&self, claimed: &Claimed) -> Result<Connection, NoConnection> {
+    /// The login was refused only in answer to the next command: another token for the next connection, if there is one.
+    async fn take_another_token(&self, claimed: &Claimed, piece: &Piece, refusal: Reply, tried: &mut Tried) {
         let account = &claimed.account;
-        let mut token = self.tokens.access(account).await.map_err(no_token)?;
-        for _ in 0..=OTHER_TOKENS {
-            let refusal = match Connection::open(&self.dialer, account, &token).await {
-                Ok(connection) => return Ok(connection),
-                Err(reply) if verdict(&reply) == Verdict::AuthRefused => reply,
-                Err(reply) => return Err(NoConnection::Reply(reply)),
-            };
-            match self.tokens.after_refusal(account, &token).await.map_err(no_token)? {
-                AfterRefusal::Try(other) => token = other,
-                AfterRefusal::FreshRefused => {
-                    return Err(NoConnection::Hold(Reason::Consent, login_refused(&refusal)));
-                }
-            }
-        }
-        Err(NoConnection::Reply(Reply::silence(
-            Stage::Auth,
-            Silence::Closed,
-            "every token was refused; others refresh it",
-        )))
-    }
-}
-
-fn login_refused(reply: &Reply) -> String {
-    format!(
-        "the server refused a fresh token ({}): the consent lacks the scope https://mail.google.com/, or it is another \
-         mailbox's; add the account again with `postroom account add`",
-        reply.words()
-    )
-}
-
-fn no_token(error: TokenError) -> NoConnection {
-    let note = error.to_string();
-    match error {
-        TokenError::Consent { .. } | TokenError::NoCredentials => NoConnection::Hold(Reason::Consent, note),
-        TokenError::Client { .. } => NoConnection::Hold(Reason::Client, note),
-        TokenError::Sealed(_) => NoConnection::Hold(Reason::Config, note),
-        TokenError::Passing { retry_after, .. } => {
-            let silence = Reply::silence(Stage::Token, Silence::Unreachable, note);
-            NoConnection::Later(silence, retry_after.unwrap_or_default().min(LONGEST_HINT))
+        let other = match self.tokens.access(account).await {
+            Ok(known) => self.other_token(account, &known, refusal).await.map(|_| ()),
+            Err(error) => Err(no_token(error)),
+        };
+        if let Err(none) = other {
+            *tried = Box::pin(self.without_connection(none, claimed, piece, 1)).await;
         }
     }
 }
@@ -228,59 +269,5 @@ fn open_places(claimed: &Claimed, job: &Job) -> Vec<usize> {
     match &claimed.recipients {
         Some(recipients) => recipients.open.clone(),
         None => (0..job.recipients.len()).collect(),
-    }
-}
-
-/// Joins what was said of each recipient with what was said of the mail.
-fn read_outcome(open: &[usize], recipients: Vec<Result<(), Reply>>, end: End) -> Attempted {
-    let (whole, reply) = match end {
-        End::Accepted(reply) | End::Refused(reply) | End::Lost(reply) => (Some(verdict(&reply)), Some(reply)),
-        End::NoRecipient => (None, None),
-    };
-    let mut attempted = Attempted { reply, ..Attempted::default() };
-    for (place, said) in open.iter().zip(recipients) {
-        match (said, whole) {
-            (Err(reply), _) => {
-                attempted.findings.push((*place, verdict(&reply)));
-                attempted.refused.push((*place, reply));
-            }
-            (Ok(()), Some(meaning)) => attempted.findings.push((*place, meaning)),
-            // Every recipient was refused, so this one cannot have been accepted; nothing was sent.
-            (Ok(()), None) => attempted.findings.push((*place, Verdict::Reconnect)),
-        }
-    }
-    attempted
-}
-
-/// How quickly mails go lately: decides how many may wait for one connection, so that it never runs dry while the worker
-/// asks for more, and nothing waits long behind it.
-#[derive(Debug)]
-pub struct Pace {
-    micros: AtomicU64,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { micros: AtomicU64::new(Self::WORTH.as_micros().try_into().unwrap_or(u64::MAX)) }
-    }
-}
-
-impl Pace {
-    /// Jobs worth this much time may wait for one connection.
-    const WORTH: Duration = Duration::from_millis(50);
-    const DEEPEST: u64 = 32;
-
-    /// A mail took so long, from MAIL to the reply to its data.
-    pub fn took(&self, span: Duration) {
-        let new = u64::try_from(span.as_micros()).unwrap_or(u64::MAX / 8);
-        let old = self.micros.load(Ordering::Relaxed);
-        self.micros.store((old.saturating_mul(7) + new) / 8, Ordering::Relaxed);
-    }
-
-    /// How many jobs may be in hand for one permit.
-    #[must_use]
-    pub fn depth(&self) -> usize {
-        let worth = u64::try_from(Self::WORTH.as_micros()).unwrap_or(u64::MAX);
-        (worth / self.micros.load(Ordering::Relaxed).max(1)).clamp(1, Self::DEEPEST).try_into().unwrap_or(1)
     }
 }

@@ -172,7 +172,7 @@ async fn beat_once(
         queue.open_session(shard, &id, &sessions.name, sessions.lease).await?
     };
     match beat {
-        Beat::Alive { work, held, .. } => {
+        Beat::Alive { work, held } => {
             let opened = sessions.open(shard).is_none();
             if sessions.unheard_twice(shard, held > in_hand) {
                 warn!(held, in_hand, "jobs were handed out unheard: they go back to their place");

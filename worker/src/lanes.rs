@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
+use postroom_shared::reason::Reason;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::flight::Flight;
@@ -48,9 +50,22 @@ struct Lane {
     /// Jobs in hand.
     load: usize,
     idle: Vec<(Connection, Instant)>,
-    /// When its login was refused last.
-    refused: Option<Millis>,
+    /// Why and when the account was refused last.
+    refused: Option<Refused>,
 }
+
+/// An account that was refused: it is held in Redis as soon as that is stored.
+struct Refused {
+    reason: Reason,
+    /// Refusals whose holds are not stored yet.
+    pending: usize,
+    /// When the last of them was.
+    stored: Millis,
+    done: CancellationToken,
+}
+
+/// A mail that was claimed before the hold was stored may be heard of so long after it.
+const HEARD_LATE: Duration = Duration::from_millis(50);
 
 impl Lane {
     fn new() -> Self {
@@ -102,6 +117,13 @@ impl Lane {
         }
         taken
     }
+}
+
+/// Keeps this worker's other mails of an account from the server until it is dropped: when the hold is stored.
+pub struct Refusal {
+    account: AccountId,
+    lanes: Arc<Lanes>,
+    done: CancellationToken,
 }
 
 /// A job's right to one connection of its account.
@@ -177,17 +199,38 @@ impl Lanes {
         self.busy.load(Ordering::Relaxed)
     }
 
-    /// The account's login was refused: its other mails need not try.
-    pub fn refused(&self, account: &AccountId) {
-        if let Some(lane) = self.lanes().get_mut(account) {
-            lane.refused = Some(Millis::now());
-        }
+    /// The account was refused as a whole: its other mails need not try. Call it before the seat is free again.
+    #[must_use]
+    pub fn refused(self: &Arc<Self>, account: &AccountId, reason: Reason) -> Refusal {
+        let mut lanes = self.lanes();
+        let lane = lanes.entry(account.clone()).or_insert_with(Lane::new);
+        let before = lane.refused.take().filter(|refused| refused.pending > 0);
+        let (pending, done) = before.map_or_else(|| (0, CancellationToken::new()), |it| (it.pending, it.done));
+        lane.refused = Some(Refused { reason, pending: pending + 1, stored: Millis::now(), done: done.clone() });
+        Refusal { account: account.clone(), lanes: Arc::clone(self), done }
     }
 
-    /// Whether the account's login was refused after a mail was claimed: the account is held by now, or will be at once.
+    /// Whether the account was refused after a mail was claimed: why, and what to wait for before the mail goes back.
     #[must_use]
-    pub fn is_refused_since(&self, account: &AccountId, claimed: Millis) -> bool {
-        self.lanes().get(account).and_then(|lane| lane.refused).is_some_and(|refused| refused >= claimed)
+    pub fn is_refused_since(&self, account: &AccountId, claimed: Millis) -> Option<(Reason, CancellationToken)> {
+        let lanes = self.lanes();
+        let refused = lanes.get(account)?.refused.as_ref()?;
+        let concerns = refused.pending > 0 || claimed <= refused.stored.after(HEARD_LATE);
+        concerns.then(|| (refused.reason, refused.done.clone()))
+    }
+
+    fn hold_is_stored(&self, account: &AccountId, done: &CancellationToken) {
+        let mut lanes = self.lanes();
+        let refused = lanes.get_mut(account).and_then(|lane| lane.refused.as_mut());
+        let Some(refused) = refused else {
+            done.cancel();
+            return;
+        };
+        refused.pending = refused.pending.saturating_sub(1);
+        refused.stored = Millis::now();
+        if refused.pending == 0 {
+            done.cancel();
+        }
     }
 
     /// Closes what was idle for too long or is spent, and drops permits without a connection that no job needs.
@@ -300,6 +343,12 @@ impl Lanes {
     }
 }
 
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.lanes.hold_is_stored(&self.account, &self.done);
+    }
+}
+
 impl Seat {
     /// A warm connection of the account, if there is one that is good for another mail. Those that are not are closed
     /// before the caller opens another, so that the cap holds; so is one where the caller wants none that is warm.
@@ -316,15 +365,20 @@ impl Seat {
         }
     }
 
+    /// Closes a connection; the permit is free when that is done.
+    pub fn close(self, connection: Connection) {
+        let closing = self.lanes.closing.clone();
+        closing.spawn(async move {
+            connection.quit().await;
+            drop(self);
+        });
+    }
+
     /// Leaves a connection warm after its mail, or closes it; the permit is free when that is done. Whether the server has
     /// closed it meanwhile is asked when the next mail takes it.
     pub fn put_back(self, connection: Connection) {
         if !connection.is_in_step() || connection.is_spent(Millis::now()) {
-            let closing = self.lanes.closing.clone();
-            closing.spawn(async move {
-                connection.quit().await;
-                drop(self);
-            });
+            self.close(connection);
             return;
         }
         let mut lanes = self.lanes.lanes();

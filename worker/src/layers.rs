@@ -10,18 +10,19 @@ use std::task::{Context, Poll};
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
-use postroom_shared::account::{AccountId, Pause};
+use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{Attempt, Claimed, Event, Job, Outcome, Queue, Recipients, SessionId, Settlement, What};
+use postroom_shared::queue::{Attempt, Claimed, Event, Job, Outcome, Recipients, SessionId, Settlement, What};
 use postroom_shared::reason::Reason;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
-use tracing::{Instrument, Span, info, info_span, warn};
+use tracing::{Instrument, Span, error, info, info_span, warn};
 
-use crate::handler::Attempted;
-use crate::next_step::{NextStep, Situation, next_step};
+use crate::attempted::{Attempted, all};
+use crate::holder::Order;
+use crate::next_step::{AccountStep, NextStep, Situation, next_step};
 use crate::retry::RetryPolicy;
 use crate::verdict::Verdict;
 
@@ -30,8 +31,8 @@ use crate::verdict::Verdict;
 pub struct SettleLayer {
     /// Where settlements go.
     pub settlements: mpsc::UnboundedSender<Settlement>,
-    /// For holding accounts.
-    pub queue: Queue,
+    /// Where accounts to be held go, with the settlements that wait for it.
+    pub orders: mpsc::UnboundedSender<Order>,
     /// When a mail that failed is tried again.
     pub policy: RetryPolicy,
     /// Cancelled when there is no more time: what runs is handed back.
@@ -124,7 +125,7 @@ where
                 biased;
                 result = attempt => result.unwrap_or_else(|error| ended_without_a_result(&claim, error.into())),
                 () = context.hurry.cancelled() => {
-                    Attempted { back: Some(Reason::HandedBack), ..Attempted::default() }
+                    Attempted::untried(&claim.open(), Reason::HandedBack)
                 }
             };
             context.settle(claim, attempted).await
@@ -136,55 +137,59 @@ where
 /// A panic or the time limit: it may have happened after the final dot, and counts as an attempt.
 fn ended_without_a_result(claim: &Claim, error: BoxDynError) -> Attempted {
     let reason = if error.is::<Panicked>() { Reason::Panic } else { Reason::Stuck };
-    let verdict = Verdict::Transient { reason, floor: std::time::Duration::ZERO };
-    Attempted { findings: claim.open().into_iter().map(|place| (place, verdict)).collect(), ..Attempted::default() }
+    Attempted { findings: all(&claim.open(), Verdict::BrokenOff(reason)), ..Attempted::default() }
 }
 
 impl SettleLayer {
-    async fn settle(&self, claim: Claim, attempted: Attempted) -> Result<(), BoxDynError> {
+    async fn settle(&self, claim: Claim, mut attempted: Attempted) -> Result<(), BoxDynError> {
+        if let Some(stored) = &attempted.after {
+            tokio::select! {
+                () = stored.cancelled() => {}
+                () = self.hurry.cancelled() => {}
+            }
+        }
         let now = Millis::now();
         let step = self.decide(&claim, &attempted, now);
-        if let Some((reason, note)) = &attempted.hold {
-            self.hold(&claim.account, *reason, note).await;
+        if !attempted.is_quiet() {
+            tell(&claim, &attempted, &step, now);
         }
-        tell(&claim, &attempted, &step, now);
-        self.settlements.send(settlement(claim, attempted, step, now)).map_err(|_| "the settler has ended".into())
-    }
-
-    fn decide(&self, claim: &Claim, attempted: &Attempted, now: Millis) -> NextStep {
-        let as_before = |outcome, reason, counted| NextStep {
-            outcome,
-            reason,
-            counted,
-            open: claim.open(),
-            failed: claim.failed().to_vec(),
-            hold: false,
-        };
-        match (attempted.dead, attempted.back) {
-            (Some(reason), _) => as_before(Outcome::Dead, reason, false),
-            (None, Some(reason)) => as_before(Outcome::Back, reason, false),
-            (None, None) => {
-                let situation = Situation {
-                    attempt: claim.attempt,
-                    failed: claim.failed(),
-                    now,
-                    policy: &self.policy,
-                    // Chance costs a call of the system; a mail that was delivered needs none.
-                    jitter: if attempted.is_delivered() { 0.0 } else { chance() },
-                };
-                let step = next_step(&attempted.findings, &situation);
-                let reason = attempted.hold.as_ref().map_or(step.reason, |(reason, _)| *reason);
-                NextStep { reason, ..step }
+        let (account, account_step) = (claim.account.clone(), step.account);
+        let (note, refusal) = (std::mem::take(&mut attempted.note), attempted.refusal.take());
+        let settlement = settlement(claim, attempted, step, now);
+        let gone = "the settler has ended";
+        match account_step {
+            AccountStep::Nothing => self.settlements.send(settlement).map_err(|_| gone.into()),
+            AccountStep::Hold { .. } | AccountStep::HoldClient => {
+                let order = Order { account, step: account_step, note, settlement, refusal };
+                self.orders.send(order).map_err(|_| gone.into())
             }
         }
     }
 
-    async fn hold(&self, account: &AccountId, reason: Reason, note: &str) {
-        let hash = account.hashed();
-        match self.queue.hold(account, reason, note, Pause::UntilAPerson).await {
-            Ok(_) => warn!(account.hash = %hash, reason = reason.as_str(), "the account is held until a person acts"),
-            Err(error) => warn!(account.hash = %hash, %error, "the account could not be held yet"),
+    fn decide(&self, claim: &Claim, attempted: &Attempted, now: Millis) -> NextStep {
+        if let Some(reason) = attempted.dead {
+            return NextStep {
+                outcome: Outcome::Dead,
+                reason,
+                counted: false,
+                open: claim.open(),
+                failed: claim.failed().to_vec(),
+                in_doubt: Vec::new(),
+                spent: 0,
+                proves: false,
+                account: AccountStep::Nothing,
+            };
         }
+        let situation = Situation {
+            attempt: claim.attempt,
+            failed: claim.failed(),
+            answered: attempted.answered(),
+            now,
+            policy: &self.policy,
+            // Chance costs a call of the system; a mail that was delivered needs none.
+            jitter: if attempted.is_delivered() { 0.0 } else { chance() },
+        };
+        next_step(&attempted.findings, &situation)
     }
 }
 
@@ -195,18 +200,21 @@ fn chance() -> f64 {
 
 /// The one log line of an attempt.
 fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, now: Millis) {
-    // A refused recipient says more about what follows than the 250 to the others.
-    let said = attempted.refused.last().map(|(_, reply)| reply).or(attempted.reply.as_ref());
     let (outcome, reason) = (step.outcome.as_str(), step.reason.as_str());
     let took_ms = now.since(claim.claimed).as_millis();
-    match (said, step.outcome) {
-        (_, Outcome::Sent) => info!(outcome, reason, took_ms, "attempt finished"),
-        (Some(reply), Outcome::Retry(_) | Outcome::Check(_) | Outcome::Dead | Outcome::Back) => {
-            warn!(outcome, reason, took_ms, %reply, "attempt finished");
-        }
-        (None, Outcome::Retry(_) | Outcome::Check(_) | Outcome::Dead | Outcome::Back) => {
-            warn!(outcome, reason, took_ms, "attempt finished");
-        }
+    if step.outcome == Outcome::Sent {
+        info!(outcome, reason, took_ms, "attempt finished");
+        return;
+    }
+    // A refused recipient says more about what follows than the 250 to the others.
+    let said = attempted.refused.last().map(|(_, reply)| reply).or(attempted.reply.as_ref());
+    let reply = said.map(tracing::field::display);
+    let meanings = attempted.findings.iter().filter_map(|(_, verdict)| verdict.meaning());
+    let row = meanings.clone().map(|meaning| meaning.row.name.as_str()).last();
+    if meanings.into_iter().any(|meaning| meaning.alert) {
+        error!(outcome, reason, took_ms, row, reply, "attempt finished: a person has to know");
+    } else {
+        warn!(outcome, reason, took_ms, row, reply, "attempt finished");
     }
 }
 
@@ -215,8 +223,11 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
         Outcome::Retry(at) | Outcome::Check(at) => Some(at),
         Outcome::Sent | Outcome::Dead | Outcome::Back => None,
     };
-    let all_open = step.failed.is_empty() && step.open.len() == claim.count;
-    let recipients = Recipients { open: step.open, failed: step.failed };
+    // What was stored before is written over, so that it cannot outlive what it says.
+    let as_at_first = step.failed.is_empty() && step.open.len() == claim.count && step.in_doubt.is_empty();
+    let keeps = as_at_first && claim.recipients.is_none();
+    let quiet = attempted.is_quiet();
+    let recipients = Recipients { open: step.open, failed: step.failed, in_doubt: step.in_doubt };
     let attempt = Attempt {
         number: claim.attempt,
         claimed: claim.claimed,
@@ -234,10 +245,11 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
         outcome: step.outcome,
         reason: step.reason,
         counted: step.counted,
-        spent: if step.outcome == Outcome::Sent { claim.count } else { 0 },
-        proves: step.outcome == Outcome::Sent,
-        recipients: if all_open { None } else { Some(recipients) },
-        event: Some(Event { at: now, what: What::Attempt(attempt) }),
+        spent: step.spent,
+        proves: step.proves,
+        recipients: if keeps { None } else { Some(recipients) },
+        // A mail that only goes back because of another's refusal has nothing to tell.
+        event: (!quiet).then(|| Event { at: now, what: What::Attempt(attempt) }),
         job: claim.job,
     }
 }

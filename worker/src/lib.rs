@@ -2,24 +2,30 @@
 //!
 //! The way of one mail, read downwards: [`fetcher`] claims it, [`backend`] hands it to apalis, [`layers`] guard it,
 //! [`handler`] sends it over a connection of [`lanes`], [`verdict`] says what the reply means, [`next_step`] what
-//! follows, and [`settler`] stores that. Nothing in here ever meets the producer.
+//! follows, [`holder`] holds the account if need be, and [`settler`] stores the mail's end. Nothing in here ever meets
+//! the producer.
 
+pub mod attempted;
 pub mod backend;
 pub mod begins;
 pub mod dial;
 pub mod fetcher;
 pub mod flight;
 pub mod handler;
+pub mod holder;
 pub mod keeper;
 pub mod lanes;
 pub mod layers;
+pub mod login;
 pub mod next_step;
+pub mod pace;
 pub mod retry;
 pub mod run;
 pub mod sent;
 pub mod settings;
 pub mod settler;
 pub mod smtp;
+pub mod split;
 pub mod verdict;
 mod xoauth2;
 

@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
+use postroom_shared::account::Pause;
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::Outcome;
 use postroom_shared::reason::Reason;
+use postroom_shared::replies::Class;
+use postroom_shared::replies::class::Scope;
+use postroom_shared::reply::Stage;
 
 use crate::retry::RetryPolicy;
-use crate::verdict::Verdict;
+use crate::verdict::{Meaning, NoLogin, Verdict};
+
+/// After an uncertain end the Sent mailbox is asked no sooner: a mail takes a moment to show up there.
+const ASK_AFTER: Duration = Duration::from_secs(5);
+/// A quota that may last as long as this is one of the limits of 24 hours.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What the decision depends on besides the findings.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +25,8 @@ pub struct Situation<'a> {
     pub attempt: u32,
     /// Recipients that were refused for good in earlier attempts, by place.
     pub failed: &'a [usize],
+    /// The furthest stage that the server answered.
+    pub answered: Option<Stage>,
     /// Now.
     pub now: Millis,
     /// The fleet's policy.
@@ -37,104 +48,192 @@ pub struct NextStep {
     pub open: Vec<usize>,
     /// Recipients that were refused for good.
     pub failed: Vec<usize>,
-    /// For the account: held, until a person acts.
-    pub hold: bool,
+    /// Those of the open that the server may have taken.
+    pub in_doubt: Vec<usize>,
+    /// To how many recipients it may have gone.
+    pub spent: usize,
+    /// Whether the account proved that it may send.
+    pub proves: bool,
+    /// For the account.
+    pub account: AccountStep,
+}
+
+/// What follows for the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountStep {
+    /// Nothing.
+    Nothing,
+    /// It is held.
+    Hold {
+        /// Why.
+        reason: Reason,
+        /// For how long.
+        pause: Pause,
+        /// Gmail counted more than we: the ledger is corrected.
+        used_up: bool,
+    },
+    /// Every account of its OAuth2 client is held.
+    HoldClient,
+}
+
+/// What a verdict asks for, the more pressing the later: the most pressing one of all recipients decides for the mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Press {
+    Untried(Reason),
+    Later(Duration, Reason),
+    Back(Reason),
+    Doubt(Reason),
 }
 
 /// Decides, from what the attempt came to for each recipient that was open, by place in the envelope.
 #[must_use]
 pub fn next_step(findings: &[(usize, Verdict)], situation: &Situation<'_>) -> NextStep {
     let mut failed = situation.failed.to_vec();
-    let mut open = Vec::new();
-    let mut waits: Option<(Reason, Duration)> = None;
-    let mut died: Option<Reason> = None;
-    let mut hold = false;
+    let (mut open, mut in_doubt, mut spent) = (Vec::new(), Vec::new(), 0);
+    let (mut press, mut died): (Option<Press>, Option<Reason>) = (None, None);
     for (place, verdict) in findings {
-        match verdict {
-            Verdict::Delivered => {}
-            Verdict::Permanent(reason) => {
+        match asks(verdict, situation) {
+            Asks::Nothing => spent += 1,
+            Asks::Death(reason) => {
                 failed.push(*place);
-                died = Some(*reason);
+                died = Some(reason);
             }
-            Verdict::AuthRefused => {
+            Asks::Again(pressing) => {
                 open.push(*place);
-                hold = true;
-            }
-            Verdict::Transient { reason, floor } => {
-                open.push(*place);
-                let longest = waits.map_or(*floor, |(_, known)| known.max(*floor));
-                waits = Some((*reason, longest));
-            }
-            Verdict::Reconnect => {
-                open.push(*place);
-                waits = waits.or(Some((Reason::Connection, Duration::ZERO)));
-            }
-            Verdict::Uncertain => {
-                open.push(*place);
-                waits = Some((Reason::Uncertain, waits.map_or(Duration::ZERO, |(_, floor)| floor)));
+                if let Press::Doubt(_) = pressing {
+                    in_doubt.push(*place);
+                    spent += 1;
+                }
+                press = press.max(Some(pressing));
             }
         }
     }
-    let step = |outcome, reason, counted, open, failed| NextStep { outcome, reason, counted, open, failed, hold };
-    if hold {
-        return step(Outcome::Back, Reason::Consent, false, open, failed);
+    let account = findings.iter().map(|(_, verdict)| account_step(verdict, situation.policy));
+    let account = account.max_by_key(how_long).unwrap_or(AccountStep::Nothing);
+    let answered = situation.answered >= Some(Stage::Rcpt) || findings.iter().any(|(_, it)| *it == Verdict::Delivered);
+    let proves = answered && !findings.iter().any(|(_, verdict)| speaks_of_the_account(verdict));
+    let (outcome, reason, counted) = match press {
+        Some(Press::Doubt(reason)) => (Outcome::Check(situation.now.after(ASK_AFTER)), reason, true),
+        Some(Press::Back(reason) | Press::Untried(reason)) => (Outcome::Back, reason, false),
+        Some(Press::Later(pause, reason)) => (Outcome::Retry(situation.now.after(pause)), reason, true),
+        None if failed.is_empty() => (Outcome::Sent, Reason::Delivered, true),
+        None => (Outcome::Dead, died.unwrap_or(Reason::Recipient), true),
+    };
+    if outcome == Outcome::Dead {
+        // A retry by hand goes to those who did not get it.
+        failed.sort_unstable();
+        (open, failed) = (failed, Vec::new());
     }
-    if let Some((reason, floor)) = waits {
-        let pause = situation.policy.pause(situation.attempt, situation.jitter, floor);
-        return step(Outcome::Retry(situation.now.after(pause)), reason, true, open, failed);
+    NextStep { outcome, reason, counted, open, failed, in_doubt, spent, proves, account }
+}
+
+enum Asks {
+    Nothing,
+    Death(Reason),
+    Again(Press),
+}
+
+fn asks(verdict: &Verdict, situation: &Situation<'_>) -> Asks {
+    match verdict {
+        Verdict::Delivered => Asks::Nothing,
+        Verdict::Refused(meaning) => asks_of(meaning, situation),
+        Verdict::NoLogin(no_login) => Asks::Again(Press::Back(no_login.reason())),
+        Verdict::BrokenOff(reason) => Asks::Again(Press::Doubt(*reason)),
+        Verdict::Untried(reason) => Asks::Again(Press::Untried(*reason)),
     }
-    if failed.is_empty() {
-        return step(Outcome::Sent, Reason::Delivered, true, open, failed);
+}
+
+fn asks_of(meaning: &Meaning, situation: &Situation<'_>) -> Asks {
+    let reason = meaning.reason;
+    match meaning.class {
+        // The last three: only where none of their tries was left within the attempt.
+        Class::Soon | Class::Reconnect | Class::Token | Class::Split => {
+            let pause = situation.policy.pause(situation.attempt, situation.jitter, meaning.floor);
+            let most = if meaning.hold.is_zero() { Duration::MAX } else { meaning.hold.max(meaning.floor) };
+            Asks::Again(Press::Later(pause.min(most), reason))
+        }
+        Class::Quota | Class::Consent => Asks::Again(Press::Back(reason)),
+        Class::Recipient | Class::Message | Class::Config => Asks::Death(reason),
+        Class::Uncertain => Asks::Again(Press::Doubt(reason)),
     }
-    failed.sort_unstable();
-    step(Outcome::Dead, died.unwrap_or(Reason::Recipient), true, failed.clone(), Vec::new())
+}
+
+impl NoLogin {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Consent => Reason::Consent,
+            Self::Client => Reason::Client,
+            Self::Config => Reason::Config,
+        }
+    }
+}
+
+/// Why the account must not send now, if a verdict says so.
+#[must_use]
+pub fn holds(verdict: &Verdict) -> Option<Reason> {
+    match verdict {
+        Verdict::NoLogin(no_login) => Some(no_login.reason()),
+        Verdict::Refused(meaning) => match meaning.class {
+            Class::Quota | Class::Consent => Some(meaning.reason),
+            Class::Soon => is_of_the_account(meaning).then_some(meaning.reason),
+            Class::Reconnect
+            | Class::Token
+            | Class::Recipient
+            | Class::Message
+            | Class::Config
+            | Class::Split
+            | Class::Uncertain => None,
+        },
+        Verdict::Delivered | Verdict::BrokenOff(_) | Verdict::Untried(_) => None,
+    }
+}
+
+fn is_of_the_account(meaning: &Meaning) -> bool {
+    match meaning.row.scope {
+        Scope::Account | Scope::Logins => true,
+        Scope::Mail | Scope::Recipient => false,
+    }
+}
+
+fn account_step(verdict: &Verdict, policy: &RetryPolicy) -> AccountStep {
+    let Some(reason) = holds(verdict) else { return AccountStep::Nothing };
+    let until_a_person = AccountStep::Hold { reason, pause: Pause::UntilAPerson, used_up: false };
+    match verdict {
+        Verdict::NoLogin(NoLogin::Client) => AccountStep::HoldClient,
+        Verdict::NoLogin(NoLogin::Consent | NoLogin::Config) => until_a_person,
+        Verdict::Refused(meaning) if meaning.class == Class::Consent => until_a_person,
+        Verdict::Refused(meaning) => {
+            let or = |own: Duration, usual: Duration| if own.is_zero() { usual } else { own };
+            let least = or(meaning.floor, policy.base);
+            let pause = Pause::For { least, most: or(meaning.hold, policy.cap).max(least) };
+            AccountStep::Hold { reason, pause, used_up: reason == Reason::Quota && meaning.hold >= DAY }
+        }
+        Verdict::Delivered | Verdict::BrokenOff(_) | Verdict::Untried(_) => AccountStep::Nothing,
+    }
+}
+
+fn how_long(step: &AccountStep) -> Duration {
+    match step {
+        AccountStep::Nothing => Duration::ZERO,
+        AccountStep::Hold { pause: Pause::For { least, .. }, .. } => *least,
+        AccountStep::Hold { pause: Pause::UntilAPerson, .. } | AccountStep::HoldClient => Duration::MAX,
+    }
+}
+
+/// Whether a reply says something of the account and not of this mail, so that it proves nothing for the account.
+fn speaks_of_the_account(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Delivered => false,
+        Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => true,
+        Verdict::Refused(meaning) => match meaning.class {
+            Class::Quota | Class::Consent | Class::Token | Class::Config => true,
+            Class::Soon | Class::Reconnect | Class::Recipient | Class::Message | Class::Split | Class::Uncertain => {
+                is_of_the_account(meaning)
+            }
+        },
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Millis = Millis(1_000_000);
-    const BUSY: Verdict = Verdict::Transient { reason: Reason::ServerBusy, floor: Duration::ZERO };
-    const GONE: Verdict = Verdict::Permanent(Reason::Recipient);
-
-    fn decide(findings: &[(usize, Verdict)], failed: &[usize]) -> NextStep {
-        let policy = RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_secs(60) };
-        let situation = Situation { attempt: 1, failed, now: NOW, policy: &policy, jitter: 0.5 };
-        next_step(findings, &situation)
-    }
-
-    #[test]
-    fn all_delivered_is_sent() {
-        let step = decide(&[(0, Verdict::Delivered), (1, Verdict::Delivered)], &[]);
-        assert_eq!((step.outcome, step.reason, step.hold), (Outcome::Sent, Reason::Delivered, false));
-    }
-
-    #[test]
-    fn a_retry_goes_only_to_those_still_open() {
-        let step = decide(&[(0, Verdict::Delivered), (1, BUSY), (2, GONE)], &[]);
-        assert_eq!(step.outcome, Outcome::Retry(Millis(NOW.0 + 5_000)));
-        assert_eq!((step.open, step.failed), (vec![1], vec![2]));
-    }
-
-    #[test]
-    fn a_mail_with_a_refused_recipient_ends_as_a_dead_letter_for_that_recipient() {
-        let step = decide(&[(1, Verdict::Delivered)], &[2]);
-        assert_eq!((step.outcome, step.reason, step.open), (Outcome::Dead, Reason::Recipient, vec![2]));
-        let step = decide(&[(0, Verdict::Permanent(Reason::Message))], &[]);
-        assert_eq!((step.outcome, step.reason, step.open), (Outcome::Dead, Reason::Message, vec![0]));
-    }
-
-    #[test]
-    fn a_refused_login_holds_the_account_and_costs_no_attempt() {
-        let step = decide(&[(0, Verdict::AuthRefused)], &[]);
-        assert_eq!((step.outcome, step.counted, step.hold), (Outcome::Back, false, true));
-    }
-
-    #[test]
-    fn the_longest_floor_holds() {
-        let slow = Verdict::Transient { reason: Reason::ServerBusy, floor: Duration::from_secs(600) };
-        let step = decide(&[(0, slow), (1, BUSY)], &[]);
-        assert_eq!(step.outcome, Outcome::Retry(Millis(NOW.0 + 600_000)));
-    }
-}
+#[path = "next_step_tests.rs"]
+mod tests;

@@ -17,21 +17,24 @@ use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
 use backoff::backoff::Backoff as _;
 use futures::FutureExt;
-use postroom_shared::queue::{Claimed, Queue, Settlement};
+use postroom_shared::queue::{Claimed, Queue};
 use postroom_shared::store::StoreError;
 use postroom_shared::tokens::{Sealer, Tokens};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::attempted::Attempted;
 use crate::backend::QueueBackend;
 use crate::begins::{Begin, Begins};
 use crate::fetcher::Fetcher;
 use crate::flight::Flight;
-use crate::handler::{Attempted, Handler, Pace};
+use crate::handler::Handler;
+use crate::holder;
 use crate::keeper::{self, Sessions};
 use crate::lanes::Lanes;
 use crate::layers::{Panicked, SettleLayer};
+use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::settler;
 use crate::smtp::Dialer;
@@ -77,6 +80,8 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
     info!(worker.name = %settings.name, concurrency = settings.concurrency, "the worker starts");
     let (begins, beginning) = Begins::new();
     let handler = Handler {
+        queue: parts.queue.clone(),
+        replies: settings.replies,
         lanes: Arc::clone(&parts.lanes),
         sessions: Arc::clone(&parts.sessions),
         tokens,
@@ -116,7 +121,10 @@ async fn work(
     let (claimed, backend) = QueueBackend::new();
     let Parts { queue, flight, lanes, sessions, pace } = parts;
     let ended = CancellationToken::new();
+    let (holds, held) = mpsc::unbounded_channel();
     let settling = tokio::spawn(settler::run(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming, beginning));
+    // Ends before the settler does: what it still has is settled by it.
+    tokio::spawn(holder::run(queue.clone(), held, settlements.clone()));
     let keeping = [spawn(keeper::beat, parts, &ended), spawn(keeper::listen, parts, &ended)];
     let fetcher = Fetcher {
         queue: queue.clone(),
@@ -129,7 +137,8 @@ async fn work(
     let fetching = tokio::spawn(fetcher.run(orders.stop.clone()));
     let hurrying = tokio::spawn(hurry_after_the_drain(orders.stop.clone(), orders.hurry.clone(), settings.drain));
     // Ends when the fetcher has dropped its end of the channel and the last attempt is over.
-    attend(settings, backend, handler, queue.clone(), settlements, orders.hurry).await;
+    let settle = SettleLayer { settlements, orders: holds, policy: settings.retry, hurry: orders.hurry };
+    attend(settings, backend, handler, settle).await;
     let _ = fetching.await;
     if tokio::time::timeout(LAST_SETTLEMENTS, settling).await.is_err() {
         warn!(
@@ -171,15 +180,7 @@ async fn hurry_after_the_drain(stop: CancellationToken, hurry: CancellationToken
 
 /// The apalis worker, from the outermost layer inwards: each attempt settled, limited in time, traced, guarded against
 /// panics. All attempts are one task: a task for each (`parallelize`) cost more than it gained, for the work is waiting.
-async fn attend(
-    settings: &Settings,
-    backend: QueueBackend,
-    handler: Handler,
-    queue: Queue,
-    settlements: mpsc::UnboundedSender<Settlement>,
-    hurry: CancellationToken,
-) {
-    let settle = SettleLayer { settlements, queue, policy: settings.retry, hurry };
+async fn attend(settings: &Settings, backend: QueueBackend, handler: Handler, settle: SettleLayer) {
     let (name, limit, handler) = (settings.name.clone(), settings.attempt_limit, Arc::new(handler));
     let exhausted = backend.exhausted();
     let span = |_: &Task<Claimed>| tracing::debug_span!("handle");

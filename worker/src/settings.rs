@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postroom_shared::replies::{Table, from_settings};
 use postroom_shared::settings::{
     LimitSettings, LogSettings, RedisSettings, SettingsError, Source, TlsSettings, TokenSettings,
 };
@@ -27,6 +28,8 @@ pub struct Settings {
     pub sent: SentSettings,
     /// When a mail that failed is tried again.
     pub retry: RetryPolicy,
+    /// `POSTROOM_REPLIES_FILE`: what replies mean; rows of the operator's own before those of the builtin table.
+    pub replies: &'static Table,
     /// What is logged.
     pub log: LogSettings,
     /// `POSTROOM_CONCURRENCY`: mails this worker has at once, waiting for a connection of theirs included. Default 64.
@@ -60,7 +63,7 @@ impl Settings {
         let host = || hostname::get().map_or_else(|_| "worker".to_owned(), |name| name.to_string_lossy().into_owned());
         let seconds = Duration::from_secs;
         let smtp = SmtpSettings::read(&mut source);
-        let settings = Self {
+        let settings = from_settings(&mut source).map(|replies| Self {
             redis: RedisSettings::read(&mut source),
             limits: LimitSettings::read(&mut source),
             tokens: TokenSettings::read(&mut source),
@@ -68,14 +71,15 @@ impl Settings {
             sent: SentSettings::read(&mut source, &smtp),
             smtp,
             retry: RetryPolicy::read(&mut source),
+            replies,
             log: LogSettings::read(&mut source),
             concurrency: source.number("POSTROOM_CONCURRENCY", 64, 1, 10_000) as usize,
             drain: source.span("POSTROOM_DRAIN_SECONDS", seconds(25), Duration::ZERO, seconds(3_600)),
             lease: source.span("POSTROOM_LEASE", seconds(20), seconds(1), seconds(600)),
             attempt_limit: source.span("POSTROOM_ATTEMPT_LIMIT", seconds(600), seconds(1), seconds(7_200)),
             name: source.text("POSTROOM_WORKER_NAME").unwrap_or_else(host),
-        };
+        });
         source.finish()?;
-        Ok(settings)
+        settings.ok_or_else(SettingsError::default)
     }
 }

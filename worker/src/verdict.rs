@@ -1,128 +1,190 @@
-//! What a reply means. One pure function; it decides nothing about what follows.
+//! What an attempt's replies mean, for each recipient: by the table of replies, and by where they came.
 //!
-//! The rules are first match wins. Gmail's whole table of replies will take their place as data.
+//! Pure. It decides nothing about what follows, and it asks the table only about replies that were not hoped for.
 
 use std::time::Duration;
 
 use postroom_shared::reason::Reason;
-use postroom_shared::reply::{Enhanced, Reply, Said, Silence, Stage};
+use postroom_shared::replies::class::{Connection, Scope};
+use postroom_shared::replies::{Class, Row, Table};
+use postroom_shared::reply::{Reply, Silence, Stage};
 
-/// What an attempt came to, for a recipient or for the whole mail.
+use crate::smtp::{End, Outcome};
+
+/// What an attempt came to, for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The server took it.
     Delivered,
-    /// Not now; later, but not before the floor.
-    Transient {
-        /// Why.
-        reason: Reason,
-        /// The least pause.
-        floor: Duration,
-    },
-    /// The connection was at its end: once more at once on a new one, without counting an attempt.
-    Reconnect,
-    /// The login was refused.
-    AuthRefused,
-    /// Never.
-    Permanent(Reason),
-    /// The server may have taken it: the connection was lost after the final dot.
-    Uncertain,
+    /// The server refused it, or fell silent.
+    Refused(Meaning),
+    /// There is no token to log in with until a person acts.
+    NoLogin(NoLogin),
+    /// The attempt was broken off somewhere: the server may have taken it.
+    BrokenOff(Reason),
+    /// Nothing was tried.
+    Untried(Reason),
 }
 
-/// Gmail's limits last for hours: asking sooner gains nothing (gmail.md, "Limits").
-const QUOTA_FLOOR: Duration = Duration::from_secs(3_600);
-/// Too many logins are forgiven after 10 to 60 minutes (gmail.md, "Replies").
-const LOGIN_FLOOR: Duration = Duration::from_secs(600);
-const DAILY_LIMIT: Enhanced = Enhanced(5, 4, 5);
+/// Why there is no token to log in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoLogin {
+    /// The consent is gone.
+    Consent,
+    /// The OAuth2 client is refused, for all its accounts.
+    Client,
+    /// The sealed credentials cannot be opened.
+    Config,
+}
 
-/// What a reply, or a silence, means.
+/// What the table says of a reply, the first time or after some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meaning {
+    /// What follows from it.
+    pub class: Class,
+    /// Why.
+    pub reason: Reason,
+    /// The least pause of a class that waits.
+    pub floor: Duration,
+    /// Up to which the pause grows; zero: as the retry settings say.
+    pub hold: Duration,
+    /// Whether a person has to know.
+    pub alert: bool,
+    /// The row that says so.
+    pub row: &'static Row,
+}
+
+/// What is refused for good before the first word of a mail keeps the account for so long at first, and at most. Not a fact
+/// of Gmail's: short enough that a fault which passes costs little, long enough that one which stays costs no logins.
+const OPENING_FLOOR: Duration = Duration::from_secs(60);
+const OPENING_HOLD: Duration = Duration::from_secs(3_600);
+
+/// How many replies of a row there were, this one counted.
+#[derive(Debug, Clone, Default)]
+pub struct Nth {
+    /// The number of the mail's attempt, from 1.
+    pub attempt: u32,
+    /// The number of the try within it, from 1: a kept connection that ended begins another.
+    pub turn: u32,
+    /// What the fleet counted for the account, by row.
+    pub fleet: Vec<(&'static str, u32)>,
+}
+
+impl Nth {
+    fn of(&self, row: &Row) -> u32 {
+        match (row.class, row.scope) {
+            (Class::Reconnect | Class::Token, _) => self.turn,
+            // Counted where it is known whether parting helped (`split.rs`).
+            (Class::Split, _) => 1,
+            (_, Scope::Mail | Scope::Recipient) => self.attempt,
+            (_, Scope::Account | Scope::Logins) => {
+                self.fleet.iter().find(|(name, _)| *name == row.name).map_or(1, |(_, count)| *count)
+            }
+        }
+    }
+}
+
+/// Whether the replies of this row are counted for the whole fleet.
 #[must_use]
-pub fn verdict(reply: &Reply) -> Verdict {
-    match &reply.said {
-        Said::Silence { how, .. } => silent(reply.stage, *how),
-        Said::Reply { code, enhanced, .. } => said(reply.stage, *code, *enhanced),
-    }
+pub fn counts_in_fleet(row: &Row) -> bool {
+    let of_its_own = matches!(row.class, Class::Reconnect | Class::Token | Class::Split);
+    row.then.is_some() && !of_its_own && matches!(row.scope, Scope::Account | Scope::Logins)
 }
 
-fn silent(stage: Stage, how: Silence) -> Verdict {
-    match (stage, how) {
-        (Stage::Final, Silence::Timeout | Silence::Closed | Silence::Unreachable | Silence::Tls | Silence::Garbage) => {
-            Verdict::Uncertain
+impl Meaning {
+    /// What the `nth` reply of a row means.
+    #[must_use]
+    pub fn nth(row: &'static Row, nth: u32) -> Self {
+        let (class, reason) = row.nth(nth);
+        let its_own = class == Class::Quota || class.waits() && (class == row.class || !row.class.waits());
+        let (floor, hold) = if its_own { (row.floor, row.hold) } else { (Duration::ZERO, Duration::ZERO) };
+        Self { class, reason, floor, hold, alert: row.alert, row }
+    }
+
+    /// What it means after all its tries.
+    #[must_use]
+    pub fn after_all(row: &'static Row) -> Self {
+        Self::nth(row, u32::MAX)
+    }
+
+    /// Before `MAIL` nothing was said of any mail: what is refused there for good concerns every mail of the account, so
+    /// none of them may die of it.
+    fn at(self, stage: Stage) -> Self {
+        if stage >= Stage::Mail {
+            return self;
         }
-        (Stage::Mail, Silence::Closed) => Verdict::Reconnect,
-        (Stage::Token, _) => transient(Reason::TokenUnavailable),
-        (
-            Stage::Connect | Stage::Greeting | Stage::Ehlo | Stage::Auth | Stage::Mail | Stage::Rcpt | Stage::Data,
-            Silence::Timeout | Silence::Closed | Silence::Unreachable | Silence::Tls | Silence::Garbage,
-        ) => transient(Reason::Connection),
-    }
-}
-
-fn said(stage: Stage, code: u16, enhanced: Option<Enhanced>) -> Verdict {
-    match (code, stage) {
-        (250, Stage::Final) => Verdict::Delivered,
-        (454, Stage::Auth) => Verdict::Transient { reason: Reason::ServerBusy, floor: LOGIN_FLOOR },
-        (534 | 535, _) => Verdict::AuthRefused,
-        (421, Stage::Mail) | (530, _) => Verdict::Reconnect,
-        (550, _) if enhanced == Some(DAILY_LIMIT) => {
-            Verdict::Transient { reason: Reason::ServerBusy, floor: QUOTA_FLOOR }
+        match self.class {
+            Class::Recipient | Class::Message | Class::Config => Self {
+                class: Class::Quota,
+                reason: Reason::Config,
+                floor: OPENING_FLOOR,
+                hold: OPENING_HOLD,
+                alert: true,
+                row: self.row,
+            },
+            Class::Split | Class::Uncertain => Self { class: Class::Soon, ..self },
+            Class::Soon | Class::Reconnect | Class::Quota | Class::Token | Class::Consent => self,
         }
-        (400..=499, _) => transient(Reason::ServerBusy),
-        (500..=504 | 555, _) => Verdict::Permanent(Reason::Config),
-        (505..=599, Stage::Rcpt) => Verdict::Permanent(Reason::Recipient),
-        (505..=599, _) => Verdict::Permanent(Reason::Message),
-        // A code that no rule of SMTP allows at this stage: after the data it may hide a delivery.
-        (_, Stage::Final) => Verdict::Uncertain,
-        _ => transient(Reason::Connection),
     }
 }
 
-fn transient(reason: Reason) -> Verdict {
-    Verdict::Transient { reason, floor: Duration::ZERO }
+impl Verdict {
+    /// What the table says, if the server, or its silence, said something.
+    #[must_use]
+    pub fn meaning(&self) -> Option<&Meaning> {
+        match self {
+            Self::Refused(meaning) => Some(meaning),
+            Self::Delivered | Self::NoLogin(_) | Self::BrokenOff(_) | Self::Untried(_) => None,
+        }
+    }
+}
+
+/// Whether the connection on which it was said is not used again.
+#[must_use]
+pub fn gives_up(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Refused(Meaning { class, row, .. }) => {
+            row.connection != Connection::Keep || matches!(class, Class::Reconnect | Class::Token)
+        }
+        Verdict::Delivered | Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => false,
+    }
+}
+
+/// What a reply, or a silence, means that was not hoped for.
+#[must_use]
+pub fn meaning(table: &'static Table, reply: &Reply, nth: &Nth) -> Meaning {
+    let row = table.classify(reply).row;
+    Meaning::nth(row, nth.of(row)).at(reply.stage)
+}
+
+/// What became of each recipient of a transaction, by place in the envelope.
+#[must_use]
+pub fn verdicts(table: &'static Table, places: &[usize], outcome: &Outcome, nth: &Nth) -> Vec<(usize, Verdict)> {
+    let whole = of_the_mail(table, &outcome.end, nth);
+    let of_one = |said: &Result<(), Reply>| match said {
+        // A recipient's own reply says more than what became of the mail: a 503 to the data is only its echo.
+        Err(reply) => Verdict::Refused(meaning(table, reply, nth)),
+        Ok(()) => whole,
+    };
+    places.iter().copied().zip(outcome.recipients.iter().map(of_one)).collect()
+}
+
+/// What the mail's end means for those who were not refused themselves.
+fn of_the_mail(table: &'static Table, end: &End, nth: &Nth) -> Verdict {
+    let closed = || Reply::silence(Stage::Rcpt, Silence::Closed, "the connection ended with another recipient's reply");
+    let reply = match end {
+        End::Accepted(_) => return Verdict::Delivered,
+        End::Refused(reply) | End::Lost(reply) => reply,
+        End::NoRecipient => return Verdict::Refused(meaning(table, &closed(), nth)),
+    };
+    let found = meaning(table, reply, nth);
+    if reply.stage == Stage::Rcpt && found.row.scope == Scope::Recipient {
+        // A 421 to one recipient ended the connection for all, but it was said of that one.
+        return Verdict::Refused(meaning(table, &closed(), nth));
+    }
+    Verdict::Refused(found)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn replies_mean_what_the_table_says() {
-        let table: &[(u16, &str, Stage, Verdict)] = &[
-            (250, "2.0.0", Stage::Final, Verdict::Delivered),
-            (421, "4.7.0", Stage::Greeting, transient(Reason::ServerBusy)),
-            (421, "4.7.0", Stage::Mail, Verdict::Reconnect),
-            (450, "4.2.1", Stage::Rcpt, transient(Reason::ServerBusy)),
-            (451, "4.3.0", Stage::Final, transient(Reason::ServerBusy)),
-            (454, "4.7.0", Stage::Auth, Verdict::Transient { reason: Reason::ServerBusy, floor: LOGIN_FLOOR }),
-            (530, "5.5.1", Stage::Mail, Verdict::Reconnect),
-            (534, "5.7.9", Stage::Auth, Verdict::AuthRefused),
-            (535, "5.7.8", Stage::Auth, Verdict::AuthRefused),
-            (503, "5.5.1", Stage::Data, Verdict::Permanent(Reason::Config)),
-            (550, "5.1.1", Stage::Rcpt, Verdict::Permanent(Reason::Recipient)),
-            (550, "5.4.5", Stage::Final, Verdict::Transient { reason: Reason::ServerBusy, floor: QUOTA_FLOOR }),
-            (550, "5.4.5", Stage::Rcpt, Verdict::Transient { reason: Reason::ServerBusy, floor: QUOTA_FLOOR }),
-            (552, "5.7.0", Stage::Final, Verdict::Permanent(Reason::Message)),
-            (599, "5.9.9", Stage::Final, Verdict::Permanent(Reason::Message)),
-            (251, "2.0.0", Stage::Final, Verdict::Uncertain),
-        ];
-        for (code, enhanced, stage, expected) in table {
-            let parts: Vec<u16> = enhanced.split('.').map(|part| part.parse().unwrap()).collect();
-            let enhanced = Enhanced(u8::try_from(parts[0]).unwrap(), parts[1], parts[2]);
-            let reply = Reply::new(*stage, *code, Some(enhanced), "words - gsmtp");
-            assert_eq!(verdict(&reply), *expected, "{code} {enhanced} at {stage:?}");
-        }
-    }
-
-    #[test]
-    fn only_a_loss_after_the_final_dot_is_uncertain() {
-        for (stage, expected) in [
-            (Stage::Token, transient(Reason::TokenUnavailable)),
-            (Stage::Connect, transient(Reason::Connection)),
-            (Stage::Mail, Verdict::Reconnect),
-            (Stage::Data, transient(Reason::Connection)),
-            (Stage::Final, Verdict::Uncertain),
-        ] {
-            assert_eq!(verdict(&Reply::silence(stage, Silence::Closed, "cut")), expected, "{stage:?}");
-        }
-    }
-}
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -1,16 +1,16 @@
 //! `postroom explain`: what a reply, a reason or a class means, what Postroom does and what a person should do.
 //!
-//! Needs neither settings nor Redis, and repeats nothing that was typed: a reply may hold an address.
+//! Needs no Redis and only the setting that names a file of own rows, and repeats nothing that was typed: a reply may hold an address.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
 use postroom::Reason;
 use postroom_shared::replies::markdown::markdown;
 use postroom_shared::replies::query::stage;
-use postroom_shared::replies::{Class, Query, Row, Table as Replies};
+use postroom_shared::replies::{Class, Query, Row, Table as Replies, VARIABLE};
 use postroom_shared::reply::Stage;
+use postroom_shared::settings::Source;
 use serde_json::json;
 
 use super::Failure;
@@ -40,7 +40,7 @@ pub(crate) struct Explain {
     /// Only rows for this stage: connect, greeting, ehlo, auth, mail, rcpt, data, final
     #[arg(long, value_parser = quiet(stage))]
     stage: Option<Stage>,
-    /// A TOML file of rows that come before the others
+    /// A TOML file of rows that come before the others [default: POSTROOM_REPLIES_FILE]
     #[arg(long, value_name = "FILE")]
     own: Option<PathBuf>,
     /// Print one JSON object
@@ -72,12 +72,22 @@ pub(crate) fn run(command: &Explain) -> Result<(), Failure> {
 }
 
 fn table(command: &Explain) -> Result<Replies, Failure> {
-    let Some(path) = &command.own else {
+    // docs/replies.md is what Postroom brings along, whoever makes it.
+    let own = if command.markdown { None } else { own_rows(command)? };
+    let Some(path) = own else {
         return Replies::builtin().cloned().map_err(|error| Failure::failed(format!("the table of replies: {error}")));
     };
-    let text = fs::read_to_string(path).map_err(|error| error.to_string());
-    let table = text.and_then(|text| Replies::with_overlay(&text).map_err(|error| error.to_string()));
-    table.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+    Replies::with_file(&path).map_err(Failure::failed)
+}
+
+fn own_rows(command: &Explain) -> Result<Option<PathBuf>, Failure> {
+    if command.own.is_some() {
+        return Ok(command.own.clone());
+    }
+    let mut source = Source::from_process();
+    let path = source.text(VARIABLE).map(PathBuf::from);
+    source.finish()?;
+    Ok(path)
 }
 
 fn print_json(table: &Replies, query: &Query, rows: &[&Row], out: &mut Out) -> Result<(), Failure> {
@@ -196,7 +206,7 @@ mod tests {
     fn a_fault_in_a_file_of_own_rows_names_row_and_field() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.toml");
-        fs::write(&path, "[[row]]\nname = \"mine\"\nclass = \"later\"\n").unwrap();
+        std::fs::write(&path, "[[row]]\nname = \"mine\"\nclass = \"later\"\n").unwrap();
         let why = failed(&["550", "--own", path.to_str().unwrap()]);
         assert!(why.contains("row mine, class: unknown variant `later`"), "{why}");
     }

@@ -192,21 +192,26 @@ pub struct Recipients {
     pub open: Vec<usize>,
     /// Refused for good.
     pub failed: Vec<usize>,
+    /// Of the open, those that the server may have taken, where that is known of each. If the mail is in doubt and nobody
+    /// stands here, it is in doubt for all of the open.
+    pub in_doubt: Vec<usize>,
 }
 
 impl Recipients {
-    /// `0,3!7` → open 0 and 3, failed 7; empty: `None`, all are open.
+    /// `0,3!7!3` → open 0 and 3, failed 7, in doubt 3; empty: `None`, all are open.
     pub(super) fn read(text: &str) -> Option<Self> {
         let places = |text: &str| text.split(',').filter_map(|place| place.parse().ok()).collect();
-        let (open, failed) = text.split_once('!').unwrap_or((text, ""));
-        if text.is_empty() { None } else { Some(Self { open: places(open), failed: places(failed) }) }
+        let mut parts = text.split('!').map(places);
+        let mut next = || parts.next().unwrap_or_default();
+        if text.is_empty() { None } else { Some(Self { open: next(), failed: next(), in_doubt: next() }) }
     }
 }
 
 impl fmt::Display for Recipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = |list: &[usize]| list.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-        write!(f, "{}!{}", places(&self.open), places(&self.failed))
+        write!(f, "{}!{}", places(&self.open), places(&self.failed))?;
+        if self.in_doubt.is_empty() { Ok(()) } else { write!(f, "!{}", places(&self.in_doubt)) }
     }
 }
 
@@ -216,9 +221,15 @@ mod tests {
 
     #[test]
     fn recipients_are_read_as_they_were_written() {
-        for (open, failed) in [(vec![0, 3], vec![7]), (vec![1], vec![]), (vec![], vec![2, 4])] {
-            let recipients = Recipients { open, failed };
-            assert_eq!(Recipients::read(&recipients.to_string()), Some(recipients));
+        for (open, failed, in_doubt, text) in [
+            (vec![0, 3], vec![7], vec![], "0,3!7"),
+            (vec![1], vec![], vec![], "1!"),
+            (vec![], vec![2, 4], vec![], "!2,4"),
+            (vec![0, 3], vec![7], vec![3], "0,3!7!3"),
+        ] {
+            let recipients = Recipients { open, failed, in_doubt };
+            assert_eq!(recipients.to_string(), text);
+            assert_eq!(Recipients::read(text), Some(recipients));
         }
         assert_eq!(Recipients::read(""), None);
     }

@@ -15,6 +15,7 @@ mod session;
 mod settle;
 mod stats;
 mod timeline;
+mod told;
 
 use std::sync::Arc;
 

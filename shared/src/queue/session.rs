@@ -57,8 +57,6 @@ pub enum Beat {
     Alive {
         /// Whether there is mail that it could take.
         work: bool,
-        /// When there may be some; `None`: not before somebody pushes.
-        next_in: Option<Duration>,
         /// Jobs that the queue believes to be with it.
         held: usize,
     },
@@ -124,7 +122,7 @@ impl Queue {
         loop {
             let mut call = self.scripts.session.call(&keys);
             call.arg("leave").arg(session.as_str()).arg(millis(lease));
-            let (word, ..) = call.invoke_async::<(String, u8, i64)>(&mut self.store.connection()).await?;
+            let (word,) = call.invoke_async::<(String,)>(&mut self.store.connection()).await?;
             if word != "more" {
                 return Ok(());
             }
@@ -176,9 +174,8 @@ fn read_beat(row: redis::Value) -> Result<Beat, StoreError> {
         return Ok(Beat::Gone);
     }
     let work: u8 = redis::from_redis_value(next()).map_err(wrong)?;
-    let next_in: i64 = redis::from_redis_value(next()).map_err(wrong)?;
     let held: Option<usize> = redis::from_redis_value(next()).map_err(wrong)?;
-    Ok(Beat::Alive { work: work == 1, next_in: read_next_in(next_in), held: held.unwrap_or(0) })
+    Ok(Beat::Alive { work: work == 1, held: held.unwrap_or(0) })
 }
 
 pub(super) fn read_next_in(millis: i64) -> Option<Duration> {

@@ -13,6 +13,7 @@
 pub mod class;
 mod fields;
 pub mod markdown;
+mod own;
 pub mod pattern;
 pub mod query;
 mod read;
@@ -26,6 +27,7 @@ use std::sync::LazyLock;
 
 pub use class::Class;
 pub use fields::Fault;
+pub use own::{VARIABLE, from_settings};
 pub use query::Query;
 pub use row::Row;
 pub use wire::read_reply;

@@ -158,8 +158,6 @@ impl Row {
     fn deed(&self, class: Class) -> String {
         let deed = if class == Class::Soon && class == self.class && self.then.is_some() {
             "tries again with growing pauses"
-        } else if class == Class::Quota && self.scope == Scope::Logins {
-            "lets new logins wait, while connections that stand go on"
         } else {
             class.help()
         };

@@ -18,7 +18,7 @@ pub struct Source {
 }
 
 /// All that is wrong with the settings.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Default, thiserror::Error)]
 pub struct SettingsError(Vec<String>);
 
 impl fmt::Display for SettingsError {

@@ -29,6 +29,7 @@
 //! | `dead` | settle, claim, sweep, account | entries by retry or discard, or by a late delivery; what passes `POSTROOM_DEAD_RETENTION` or `POSTROOM_DEAD_BYTES` by claim |
 //! | `holds`, `later` | whoever holds an account, or finds it at a limit | empty by themselves |
 //! | `ledger:` | settle, sweep: what an account sent, in steps of five minutes | entries after 24 hours |
+//! | `told:` | a worker that heard a reply of which the table says what it means after some | a day after the first |
 //! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
 //! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
 //! | `pulse` | any sign of life of a worker | half a lease later |
@@ -169,6 +170,12 @@ impl ShardKeys {
     #[must_use]
     pub fn ledger(&self, account: &AccountId) -> String {
         self.key(&format!("ledger:{}", account.reveal()))
+    }
+
+    /// How often the replies of a row came to one account: a number that ends by itself.
+    #[must_use]
+    pub fn told(&self, account: &AccountId, row: &str) -> String {
+        self.key(&format!("told:{}:{row}", account.reveal()))
     }
 
     /// One account's credentials (client id and secret, refresh token), sealed: a string.

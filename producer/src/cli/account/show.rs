@@ -125,6 +125,7 @@ pub(in crate::cli) fn then(hold: &Hold) -> &'static str {
         | Reason::Expired
         | Reason::Panic
         | Reason::Stuck
+        | Reason::Poison
         | Reason::Unreadable
         | Reason::NoAccount => {
             if hold.until.is_some() {

@@ -1,7 +1,7 @@
 -- A worker's session. ARGV: what (open|beat|leave|mend), session, lease (ms); for open also name, connections an
 -- account, and the limits of the dead letters (ms, bytes) with the retention (ms); for mend the truth after an answer was
 -- lost: count of jobs it knows of, their ids, then pairs of account and permits it holds. Answers {'gone'}, {'more'} (leave
--- again) or {'ok', work (0|1), next_in (ms, -1), jobs it holds}.
+-- again) or {'ok', work (0|1), jobs it holds}.
 
 local what, s, lease = ARGV[1], ARGV[2], math.floor(tonumber(ARGV[3]) / 2) * 2
 
@@ -54,7 +54,7 @@ elseif what == 'leave' then
   if not rings_empty() then wake_any(1) end
   write_accounts()
   write_counts()
-  return { redis.call('SISMEMBER', LOST, s) == 1 and 'more' or 'ok', 0, -1 }
+  return { redis.call('SISMEMBER', LOST, s) == 1 and 'more' or 'ok' }
 elseif what == 'mend' then
   even_if_full()
   if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
@@ -65,17 +65,17 @@ else
   if redis.call('ZADD', SESSIONS, 'XX', 'CH', now + lease, s) == 0 then return { 'gone' } end
   local lost = not away and redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 1)[1]
   local anything = redis.call('EXISTS', DUE, HOLDS, LATER, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s, JOBS .. s) > 0
-  if not lost and not anything then return { 'ok', 0, -1, 0 } end
+  if not lost and not anything then return { 'ok', 0, 0 } end
   if sweep(lease) then wake_any(1) end
 end
 
 write_accounts()
 write_counts()
 local held = redis.call('SCARD', JOBS .. s)
-if not rings_empty() then return { 'ok', 1, next_in(), held } end
+if not rings_empty() then return { 'ok', 1, held } end
 local lanes = redis.call('HGETALL', LANES .. s)
 for i = 1, math.min(#lanes, 400), 2 do
   local permits, load = string.match(lanes[i + 1], '^(%d+):(%d+)$')
-  if tonumber(load) < tonumber(permits) and has_mail_waiting(lanes[i]) then return { 'ok', 1, next_in(), held } end
+  if tonumber(load) < tonumber(permits) and has_mail_waiting(lanes[i]) then return { 'ok', 1, held } end
 end
-return { 'ok', 0, next_in(), held }
+return { 'ok', 0, held }

@@ -99,7 +99,7 @@ async fn a_domain_is_that_of_a_recipient_who_did_not_get_it() {
     queue.push(&new).await.unwrap();
     let claimed = session.claim(1).await.jobs.remove(0);
     let mut dead = settlement(&claimed, Outcome::Dead);
-    dead.recipients = Some(Recipients { open: vec![1], failed: vec![] });
+    dead.recipients = Some(Recipients { open: vec![1], ..Recipients::default() });
     queue.settle(0, &[dead]).await.unwrap();
     for (domain, found) in [("example.org", 0), ("example.net", 1)] {
         let filter = DeadFilter { domain: Some(domain.to_owned()), ..DeadFilter::default() };

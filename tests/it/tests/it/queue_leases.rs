@@ -232,7 +232,7 @@ async fn recipients_that_are_done_stay_done() {
     let session = Session::open(&queue).await;
     let claimed = session.claim(1).await.jobs.remove(0);
     let mut retry = settlement(&claimed, Outcome::Retry(Millis::now()));
-    retry.recipients = Some(Recipients { open: vec![1], failed: vec![] });
+    retry.recipients = Some(Recipients { open: vec![1], ..Recipients::default() });
     queue.settle(0, &[retry]).await.unwrap();
     let status = queue.mail(new.id).await.unwrap().unwrap();
     assert_eq!((status.state, status.reason), (MailState::Retry, Some(Reason::ServerBusy)));

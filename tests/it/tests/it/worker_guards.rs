@@ -9,7 +9,7 @@ use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use postroom_shared::queue::{Claimed, Outcome, Settlement};
 use postroom_shared::reason::Reason;
-use postroom_worker::handler::Attempted;
+use postroom_worker::attempted::Attempted;
 use postroom_worker::layers::{Panicked, SettleLayer};
 use postroom_worker::retry::RetryPolicy;
 use tokio::sync::mpsc;
@@ -29,8 +29,9 @@ where
     queue.push(&job(&queue, &alice)).await.unwrap();
     let claimed = Session::open(&queue).await.claim(1).await.jobs.remove(0);
     let (settlements, mut settled) = mpsc::unbounded_channel();
+    let (orders, _orders) = mpsc::unbounded_channel();
     let mut service = ServiceBuilder::new()
-        .layer(SettleLayer { settlements, queue, policy: RetryPolicy::default(), hurry })
+        .layer(SettleLayer { settlements, orders, policy: RetryPolicy::default(), hurry })
         .layer(CatchPanicLayer::with_panic_handler(|_: &Box<dyn Any + Send>| Panicked))
         .layer(TimeoutLayer::new(limit))
         .service(service_fn(handler));

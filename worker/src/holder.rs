@@ -1,0 +1,101 @@
+//! Holds accounts, and only then hands their mails back: again and again until Redis has it, in the order of the refusals.
+//!
+//! A mail that went back sooner would be handed out again at once, to the server that has just refused its account.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff as _;
+use postroom_shared::account::{AccountId, Pause};
+use postroom_shared::queue::{AccountError, Queue, Settlement};
+use postroom_shared::reason::Reason;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::keeper::pauses;
+use crate::lanes::Refusal;
+use crate::next_step::AccountStep;
+
+/// An account to be held, and the end of the attempt that showed it.
+pub struct Order {
+    /// Which account.
+    pub account: AccountId,
+    /// What is to be done.
+    pub step: AccountStep,
+    /// What a person is told.
+    pub note: String,
+    /// Settled when that is done.
+    pub settlement: Settlement,
+    /// Keeps the account's other mails waiting until then.
+    pub refusal: Option<Refusal>,
+}
+
+/// Carries out what comes until the sending end is dropped.
+pub async fn run(
+    queue: Queue,
+    mut coming: mpsc::UnboundedReceiver<Order>,
+    settlements: mpsc::UnboundedSender<Settlement>,
+) {
+    let queue = Arc::new(queue);
+    while let Some(order) = coming.recv().await {
+        carry_out(&queue, &order).await;
+        drop(order.refusal);
+        // The settler outlives this task; after it the lease brings the mail back.
+        let _ = settlements.send(order.settlement);
+    }
+}
+
+async fn carry_out(queue: &Queue, order: &Order) {
+    let (account, note) = (&order.account, &order.note);
+    match order.step {
+        AccountStep::Nothing => {}
+        AccountStep::Hold { reason, pause, used_up } => hold(queue, account, reason, note, pause, used_up).await,
+        AccountStep::HoldClient => {
+            if let Some(accounts) = until_stored(account, || queue.hold_client(account, note)).await {
+                warn!(account.hash = %account.hashed(), accounts, "the OAuth2 client is refused: its accounts are held");
+            }
+        }
+    }
+}
+
+async fn hold(queue: &Queue, account: &AccountId, reason: Reason, note: &str, pause: Pause, used_up: bool) {
+    if used_up {
+        until_stored(account, || queue.correct_ledger(account)).await;
+    }
+    let (hash, reason_word) = (account.hashed(), reason.as_str());
+    match until_stored(account, || queue.hold(account, reason, note, pause)).await {
+        Some(Some(until)) => {
+            warn!(account.hash = %hash, reason = reason_word, %until, "the account is held; it goes on by itself");
+        }
+        Some(None) => warn!(account.hash = %hash, reason = reason_word, "the account is held until a person acts"),
+        None => {}
+    }
+}
+
+/// Asks again until Redis did it. `None`: it cannot be done, for the account is gone or Redis refuses for good.
+async fn until_stored<T, F>(account: &AccountId, ask: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, AccountError>>,
+{
+    let mut pauses: ExponentialBackoff = pauses();
+    let not_yet = |error: &dyn Display, pause: Duration| {
+        warn!(account.hash = %account.hashed(), %error, pause_ms = pause.as_millis(), "no hold is stored yet: trying again");
+    };
+    loop {
+        match ask().await {
+            Ok(done) => return Some(done),
+            Err(AccountError::Store(error)) if error.is_passing() => {
+                let pause = pauses.next_backoff().unwrap_or(pauses.max_interval);
+                not_yet(&error, pause);
+                tokio::time::sleep(pause).await;
+            }
+            Err(error @ (AccountError::Store(_) | AccountError::Unknown)) => {
+                info!(account.hash = %account.hashed(), %error, "the account cannot be held");
+                return None;
+            }
+        }
+    }
+}
