@@ -1,5 +1,6 @@
 //! What an attempt came to, and what each of its transactions did.
 
+use postroom_shared::clock::Millis;
 use postroom_shared::reason::Reason;
 use postroom_shared::replies::Class;
 use postroom_shared::reply::{Reply, Stage};
@@ -26,6 +27,10 @@ pub struct Attempted {
     pub after: Option<CancellationToken>,
     /// The mail cannot be tried at all.
     pub dead: Option<Reason>,
+    /// The mail is still in doubt: Sent is asked again at that time.
+    pub check: Option<Millis>,
+    /// Transactions that the server took.
+    pub taken: u32,
 }
 
 /// What a transaction came to.
@@ -49,6 +54,8 @@ impl Attempted {
     #[must_use]
     pub fn is_delivered(&self) -> bool {
         self.findings.iter().all(|(_, verdict)| *verdict == Verdict::Delivered)
+            && self.dead.is_none()
+            && self.check.is_none()
     }
 
     /// Whether there is nothing to tell: the mail only goes back because of another's refusal.
@@ -74,13 +81,19 @@ impl Attempted {
         }
         self.refusal = more.refusal.or(self.refusal.take());
         self.after = more.after.or(self.after.take());
+        self.taken += more.taken;
     }
 
     /// Whether the connection was at its end before anything was taken.
     pub(crate) fn is_at_its_end(&self) -> bool {
         let ended = |verdict: &Verdict| match verdict {
             Verdict::Refused(meaning) => matches!(meaning.class, Class::Reconnect | Class::Token),
-            Verdict::Delivered | Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => false,
+            Verdict::Delivered
+            | Verdict::NoLogin(_)
+            | Verdict::BrokenOff(_)
+            | Verdict::Failed(_)
+            | Verdict::Found
+            | Verdict::Untried(_) => false,
         };
         self.findings.iter().any(|(_, verdict)| ended(verdict)) && !self.has(|it| *it == Verdict::Delivered)
     }
@@ -115,6 +128,11 @@ pub(crate) fn note(verdict: &Verdict, reply: Option<&Reply>) -> String {
         Verdict::Refused(meaning) => {
             format!("the server said \"{words}\": {} {}", meaning.row.means, meaning.row.advice)
         }
-        Verdict::Delivered | Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => words,
+        Verdict::Delivered
+        | Verdict::NoLogin(_)
+        | Verdict::BrokenOff(_)
+        | Verdict::Failed(_)
+        | Verdict::Found
+        | Verdict::Untried(_) => words,
     }
 }

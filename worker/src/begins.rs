@@ -34,8 +34,15 @@ impl Begins {
 
     /// Tells that a mail's bytes are about to leave, and waits until the queue knows. `false`: its lease was lost.
     pub async fn tell(&self, claimed: &Claimed) -> bool {
+        if claimed.begun.is_told() {
+            return true;
+        }
         let (heard, answer) = oneshot::channel();
         let begin = Begin { id: claimed.id, session: claimed.session.clone(), heard };
-        self.told.send(begin).is_ok() && answer.await.unwrap_or(false)
+        let may_begin = self.told.send(begin).is_ok() && answer.await.unwrap_or(false);
+        if may_begin {
+            claimed.begun.set_told();
+        }
+        may_begin
     }
 }

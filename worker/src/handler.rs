@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::address::Address;
-use postroom_shared::queue::{Claimed, Job, Queue};
+use postroom_shared::queue::{Claimed, Doubt, Job, Queue, Recipients};
 use postroom_shared::reason::Reason;
 use postroom_shared::replies::Table;
 use postroom_shared::reply::Reply;
@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::attempted::{Attempted, Tried, all, note};
 use crate::begins::Begins;
+use crate::doubt::{Cleared, Doubts};
 use crate::keeper::Sessions;
 use crate::lanes::{Lanes, Seat};
 use crate::login::{NoConnection, login_refused, no_token};
@@ -46,6 +47,8 @@ pub struct Handler {
     pub pace: Arc<Pace>,
     /// Tells the queue which mails' bytes leave.
     pub begins: Begins,
+    /// Clears doubts.
+    pub doubts: Arc<Doubts>,
 }
 
 impl Handler {
@@ -54,12 +57,20 @@ impl Handler {
         let Ok(job) = &claimed.job else {
             return Attempted { dead: Some(Reason::Unreadable), ..Attempted::default() };
         };
-        let mut pieces = vec![Piece::whole(open_places(claimed, job))];
-        let (mut attempted, mut begun) = (Attempted::default(), claimed.begun);
+        let (mut attempted, mut open) = (Attempted::default(), open_places(claimed, job));
+        if let Some(doubt) = claimed.doubt
+            && let Err(waits) = Box::pin(self.clear_doubt(claimed, job, doubt, &mut attempted, &mut open)).await
+        {
+            return waits;
+        }
+        let mut pieces: Vec<Piece> = (!open.is_empty()).then(|| Piece::whole(open)).into_iter().collect();
         while let Some(piece) = pieces.pop() {
-            let tried = self.try_piece(claimed, job, &piece, &mut begun).await;
+            let tried = self.try_piece(claimed, job, &piece).await;
             attempted.add(tried.attempted);
             pieces.extend(tried.pieces);
+            if attempted.taken > 0 && !pieces.is_empty() {
+                Box::pin(self.put_down(claimed, &attempted, &pieces)).await;
+            }
             if let Some(reason) = tried.stops {
                 for left in pieces.drain(..) {
                     attempted.findings.extend(all(&left.places, Verdict::Untried(reason)));
@@ -69,14 +80,54 @@ impl Handler {
         attempted
     }
 
+    /// Finds out what became of a mail that the server may have taken. `Err`: it is not to be sent now.
+    async fn clear_doubt(
+        &self,
+        claimed: &Claimed,
+        job: &Job,
+        doubt: Doubt,
+        attempted: &mut Attempted,
+        open: &mut Vec<usize>,
+    ) -> Result<(), Attempted> {
+        match self.doubts.clear(&self.queue, &self.tokens, claimed, job, doubt).await {
+            Cleared::SendAgain | Cleared::SendBlindly => Ok(()),
+            Cleared::Later(at) => Err(Attempted { check: Some(at), ..Attempted::default() }),
+            Cleared::Dead(reason) => Err(Attempted { dead: Some(reason), ..Attempted::default() }),
+            Cleared::Delivered => {
+                let known = claimed.recipients.as_ref().map_or(&[][..], |recipients| &recipients.in_doubt);
+                let found = if known.is_empty() { std::mem::take(open) } else { known.to_vec() };
+                open.retain(|place| !found.contains(place));
+                attempted.findings = all(&found, Verdict::Found);
+                attempted.taken = 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts down what is left of a mail whose first part was taken.
+    async fn put_down(&self, claimed: &Claimed, attempted: &Attempted, pieces: &[Piece]) {
+        let earlier = claimed.recipients.clone().unwrap_or_default();
+        let failed =
+            attempted.findings.iter().filter(|(_, verdict)| verdict.is_final_refusal()).map(|(place, _)| *place);
+        let left = Recipients {
+            open: pieces.iter().flat_map(|piece| piece.places.iter().copied()).collect(),
+            failed: earlier.failed.iter().copied().chain(failed).collect(),
+            in_doubt: Vec::new(),
+            taken: earlier.taken + attempted.taken,
+        };
+        if let Err(error) = self.queue.progress(claimed, &left).await {
+            warn!(%error, "the first part of a mail was taken, which is not stored yet");
+        }
+    }
+
     /// One piece; begun anew while the connection was at its end before anything was taken.
-    async fn try_piece(&self, claimed: &Claimed, job: &Job, piece: &Piece, begun: &mut bool) -> Tried {
+    async fn try_piece(&self, claimed: &Claimed, job: &Job, piece: &Piece) -> Tried {
         let mut turn = 1;
         loop {
             if let Some(back) = self.is_refused(claimed, piece) {
                 return back;
             }
-            let Some(seat) = self.seat(claimed, begun).await else { return Tried::untried(piece, Reason::LeaseLost) };
+            let Some(seat) = self.seat(claimed).await else { return Tried::untried(piece, Reason::LeaseLost) };
             // Both asked after the wait for a seat: that is when time went by.
             if !self.sessions.holds(claimed.id.shard(), &claimed.session) {
                 return Tried::untried(piece, Reason::LeaseLost);
@@ -84,7 +135,7 @@ impl Handler {
             if let Some(back) = self.is_refused(claimed, piece) {
                 return back;
             }
-            let tried = self.once(seat, claimed, job, piece, turn, begun).await;
+            let tried = self.once(seat, claimed, job, piece, turn).await;
             if !tried.attempted.is_at_its_end() || turn > RECONNECTS {
                 return tried;
             }
@@ -94,10 +145,10 @@ impl Handler {
 
     /// A right to a connection. While the mail waits for one that stands, the queue is told that its bytes are about to
     /// leave, so that nothing waits for that later.
-    async fn seat(&self, claimed: &Claimed, begun: &mut bool) -> Option<Seat> {
+    async fn seat(&self, claimed: &Claimed) -> Option<Seat> {
         let (_place, is_warm) = self.lanes.line_up(&claimed.account).await?;
-        if is_warm && !*begun {
-            *begun = self.begins.tell(claimed).await;
+        if is_warm {
+            self.begins.tell(claimed).await;
         }
         self.lanes.seat(&claimed.account).await
     }
@@ -108,15 +159,7 @@ impl Handler {
         Some(Tried { attempted, stops: Some(reason), ..Tried::default() })
     }
 
-    async fn once(
-        &self,
-        seat: Seat,
-        claimed: &Claimed,
-        job: &Job,
-        piece: &Piece,
-        turn: u32,
-        begun: &mut bool,
-    ) -> Tried {
+    async fn once(&self, seat: Seat, claimed: &Claimed, job: &Job, piece: &Piece, turn: u32) -> Tried {
         // What ended one kept connection, such as a token's end, ends its siblings too: from then on a new one.
         let warm = seat.take_warm(turn == 1).await;
         let mut connection = match warm {
@@ -128,8 +171,7 @@ impl Handler {
             },
         };
         // Nothing leaves before the queue knows that it may have left.
-        *begun = *begun || self.begins.tell(claimed).await;
-        if !*begun {
+        if !self.begins.tell(claimed).await {
             seat.put_back(connection);
             return Tried::untried(piece, Reason::LeaseLost);
         }
@@ -140,7 +182,9 @@ impl Handler {
         };
         let outgoing = Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
         let began = Instant::now();
+        claimed.begun.set_leaving();
         let outcome = connection.send(&outgoing).await;
+        claimed.begun.set_told();
         self.pace.took(began.elapsed());
         let (tried, gives_up) = self.read(outcome, claimed, job, piece, turn).await;
         if gives_up {
@@ -163,11 +207,12 @@ impl Handler {
         let said = piece.places.iter().zip(outcome.recipients);
         let refused = said.filter_map(|(place, said)| Some((*place, said.err()?)));
         let refused: Vec<_> = refused.filter(|(place, _)| decided(*place)).collect();
+        let taken = u32::from(matches!(outcome.end, End::Accepted(_)));
         let reply = match outcome.end {
             End::Accepted(reply) | End::Refused(reply) | End::Lost(reply) => Some(reply),
             End::NoRecipient => None,
         };
-        let attempted = Attempted { findings, reply, refused, ..Attempted::default() };
+        let attempted = Attempted { findings, reply, refused, taken, ..Attempted::default() };
         let mut tried = Tried { attempted, pieces, stops: was_lost.then_some(Reason::Connection) };
         if let Some(refusal) = tried.attempted.refused_token() {
             self.take_another_token(claimed, piece, refusal, &mut tried).await;

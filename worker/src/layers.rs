@@ -13,7 +13,7 @@ use apalis_core::task::Task;
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{Attempt, Claimed, Event, Job, Outcome, Recipients, SessionId, Settlement, What};
+use postroom_shared::queue::{Attempt, Begun, Claimed, Event, Job, Outcome, Recipients, SessionId, Settlement, What};
 use postroom_shared::reason::Reason;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,8 @@ pub struct SettleLayer {
     pub policy: RetryPolicy,
     /// Cancelled when there is no more time: what runs is handed back.
     pub hurry: CancellationToken,
+    /// Whether Sent is asked about a mail in doubt.
+    pub asks_sent: bool,
 }
 
 impl<S> Layer<S> for SettleLayer {
@@ -69,6 +71,7 @@ struct Claim {
     claimed: Millis,
     recipients: Option<Recipients>,
     count: usize,
+    begun: Begun,
     job: Option<Arc<Job>>,
 }
 
@@ -84,6 +87,7 @@ impl Claim {
             claimed: claimed.claimed,
             recipients: claimed.recipients.clone(),
             count: job.as_ref().map_or(0, |job| job.recipients.len()),
+            begun: claimed.begun.clone(),
             job,
         }
     }
@@ -125,7 +129,7 @@ where
                 biased;
                 result = attempt => result.unwrap_or_else(|error| ended_without_a_result(&claim, error.into())),
                 () = context.hurry.cancelled() => {
-                    Attempted::untried(&claim.open(), Reason::HandedBack)
+                    handed_back(&claim)
                 }
             };
             context.settle(claim, attempted).await
@@ -134,10 +138,18 @@ where
     }
 }
 
-/// A panic or the time limit: it may have happened after the final dot, and counts as an attempt.
+/// A panic or the time limit: it counts as an attempt, and if the bytes were leaving the server may have them.
 fn ended_without_a_result(claim: &Claim, error: BoxDynError) -> Attempted {
     let reason = if error.is::<Panicked>() { Reason::Panic } else { Reason::Stuck };
-    Attempted { findings: all(&claim.open(), Verdict::BrokenOff(reason)), ..Attempted::default() }
+    let verdict = if claim.begun.is_leaving() { Verdict::BrokenOff(reason) } else { Verdict::Failed(reason) };
+    Attempted { findings: all(&claim.open(), verdict), ..Attempted::default() }
+}
+
+/// There is no time left for the mail in this worker.
+fn handed_back(claim: &Claim) -> Attempted {
+    let reason = Reason::HandedBack;
+    let verdict = if claim.begun.is_leaving() { Verdict::BrokenOff(reason) } else { Verdict::Untried(reason) };
+    Attempted { findings: all(&claim.open(), verdict), ..Attempted::default() }
 }
 
 impl SettleLayer {
@@ -167,23 +179,27 @@ impl SettleLayer {
     }
 
     fn decide(&self, claim: &Claim, attempted: &Attempted, now: Millis) -> NextStep {
-        if let Some(reason) = attempted.dead {
-            return NextStep {
-                outcome: Outcome::Dead,
-                reason,
-                counted: false,
-                open: claim.open(),
-                failed: claim.failed().to_vec(),
-                in_doubt: Vec::new(),
-                spent: 0,
-                proves: false,
-                account: AccountStep::Nothing,
-            };
+        let as_before = |outcome, reason| NextStep {
+            outcome,
+            reason,
+            counted: false,
+            open: claim.open(),
+            failed: claim.failed().to_vec(),
+            in_doubt: claim.recipients.as_ref().map(|known| known.in_doubt.clone()).unwrap_or_default(),
+            spent: 0,
+            proves: false,
+            account: AccountStep::Nothing,
+        };
+        match (attempted.dead, attempted.check) {
+            (Some(reason), _) => return as_before(Outcome::Dead, reason),
+            (None, Some(at)) => return as_before(Outcome::Check(at), Reason::Uncertain),
+            (None, None) => {}
         }
         let situation = Situation {
             attempt: claim.attempt,
             failed: claim.failed(),
             answered: attempted.answered(),
+            asks_sent: self.asks_sent,
             now,
             policy: &self.policy,
             // Chance costs a call of the system; a mail that was delivered needs none.
@@ -210,7 +226,7 @@ fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, now: Millis) {
     let said = attempted.refused.last().map(|(_, reply)| reply).or(attempted.reply.as_ref());
     let reply = said.map(tracing::field::display);
     let meanings = attempted.findings.iter().filter_map(|(_, verdict)| verdict.meaning());
-    let row = meanings.clone().map(|meaning| meaning.row.name.as_str()).last();
+    let row = meanings.clone().map(|meaning| meaning.row.name.as_str()).next_back();
     if meanings.into_iter().any(|meaning| meaning.alert) {
         error!(outcome, reason, took_ms, row, reply, "attempt finished: a person has to know");
     } else {
@@ -225,9 +241,10 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
     };
     // What was stored before is written over, so that it cannot outlive what it says.
     let as_at_first = step.failed.is_empty() && step.open.len() == claim.count && step.in_doubt.is_empty();
-    let keeps = as_at_first && claim.recipients.is_none();
+    let taken = claim.recipients.as_ref().map_or(0, |known| known.taken) + attempted.taken;
+    let keeps = as_at_first && claim.recipients.is_none() && taken == 0;
     let quiet = attempted.is_quiet();
-    let recipients = Recipients { open: step.open, failed: step.failed, in_doubt: step.in_doubt };
+    let recipients = Recipients { open: step.open, failed: step.failed, in_doubt: step.in_doubt, taken };
     let attempt = Attempt {
         number: claim.attempt,
         claimed: claim.claimed,
@@ -249,7 +266,7 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
         proves: step.proves,
         recipients: if keeps { None } else { Some(recipients) },
         // A mail that only goes back because of another's refusal has nothing to tell.
-        event: (!quiet).then(|| Event { at: now, what: What::Attempt(attempt) }),
+        event: (!quiet).then_some(Event { at: now, what: What::Attempt(attempt) }),
         job: claim.job,
     }
 }

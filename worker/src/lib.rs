@@ -9,6 +9,7 @@ pub mod attempted;
 pub mod backend;
 pub mod begins;
 pub mod dial;
+pub mod doubt;
 pub mod fetcher;
 pub mod flight;
 pub mod handler;

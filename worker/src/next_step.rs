@@ -29,6 +29,8 @@ pub struct Situation<'a> {
     pub answered: Option<Stage>,
     /// Now.
     pub now: Millis,
+    /// Whether Sent is asked about a mail in doubt.
+    pub asks_sent: bool,
     /// The fleet's policy.
     pub policy: &'a RetryPolicy,
     /// Chance, from 0 to 1.
@@ -89,11 +91,12 @@ enum Press {
 #[must_use]
 pub fn next_step(findings: &[(usize, Verdict)], situation: &Situation<'_>) -> NextStep {
     let mut failed = situation.failed.to_vec();
-    let (mut open, mut in_doubt, mut spent) = (Vec::new(), Vec::new(), 0);
+    let (mut open, mut in_doubt, mut spent, mut found) = (Vec::new(), Vec::new(), 0, false);
     let (mut press, mut died): (Option<Press>, Option<Reason>) = (None, None);
     for (place, verdict) in findings {
         match asks(verdict, situation) {
             Asks::Nothing => spent += 1,
+            Asks::NothingMore => found = true,
             Asks::Death(reason) => {
                 failed.push(*place);
                 died = Some(reason);
@@ -113,9 +116,15 @@ pub fn next_step(findings: &[(usize, Verdict)], situation: &Situation<'_>) -> Ne
     let answered = situation.answered >= Some(Stage::Rcpt) || findings.iter().any(|(_, it)| *it == Verdict::Delivered);
     let proves = answered && !findings.iter().any(|(_, verdict)| speaks_of_the_account(verdict));
     let (outcome, reason, counted) = match press {
-        Some(Press::Doubt(reason)) => (Outcome::Check(situation.now.after(ASK_AFTER)), reason, true),
+        Some(Press::Doubt(reason)) => {
+            // Where nobody is asked it is only sent again: after a pause like any other.
+            let usual = situation.policy.pause(situation.attempt, situation.jitter, Duration::ZERO);
+            let pause = if situation.asks_sent { ASK_AFTER } else { usual };
+            (Outcome::Check(situation.now.after(pause)), reason, true)
+        }
         Some(Press::Back(reason) | Press::Untried(reason)) => (Outcome::Back, reason, false),
         Some(Press::Later(pause, reason)) => (Outcome::Retry(situation.now.after(pause)), reason, true),
+        None if failed.is_empty() && found && spent == 0 => (Outcome::Sent, Reason::Found, false),
         None if failed.is_empty() => (Outcome::Sent, Reason::Delivered, true),
         None => (Outcome::Dead, died.unwrap_or(Reason::Recipient), true),
     };
@@ -129,6 +138,8 @@ pub fn next_step(findings: &[(usize, Verdict)], situation: &Situation<'_>) -> Ne
 
 enum Asks {
     Nothing,
+    /// Nothing, and nothing went.
+    NothingMore,
     Death(Reason),
     Again(Press),
 }
@@ -136,9 +147,14 @@ enum Asks {
 fn asks(verdict: &Verdict, situation: &Situation<'_>) -> Asks {
     match verdict {
         Verdict::Delivered => Asks::Nothing,
+        Verdict::Found => Asks::NothingMore,
         Verdict::Refused(meaning) => asks_of(meaning, situation),
         Verdict::NoLogin(no_login) => Asks::Again(Press::Back(no_login.reason())),
         Verdict::BrokenOff(reason) => Asks::Again(Press::Doubt(*reason)),
+        Verdict::Failed(reason) => {
+            let pause = situation.policy.pause(situation.attempt, situation.jitter, Duration::ZERO);
+            Asks::Again(Press::Later(pause, *reason))
+        }
         Verdict::Untried(reason) => Asks::Again(Press::Untried(*reason)),
     }
 }
@@ -184,7 +200,7 @@ pub fn holds(verdict: &Verdict) -> Option<Reason> {
             | Class::Split
             | Class::Uncertain => None,
         },
-        Verdict::Delivered | Verdict::BrokenOff(_) | Verdict::Untried(_) => None,
+        Verdict::Delivered | Verdict::BrokenOff(_) | Verdict::Failed(_) | Verdict::Found | Verdict::Untried(_) => None,
     }
 }
 
@@ -208,7 +224,9 @@ fn account_step(verdict: &Verdict, policy: &RetryPolicy) -> AccountStep {
             let pause = Pause::For { least, most: or(meaning.hold, policy.cap).max(least) };
             AccountStep::Hold { reason, pause, used_up: reason == Reason::Quota && meaning.hold >= DAY }
         }
-        Verdict::Delivered | Verdict::BrokenOff(_) | Verdict::Untried(_) => AccountStep::Nothing,
+        Verdict::Delivered | Verdict::BrokenOff(_) | Verdict::Failed(_) | Verdict::Found | Verdict::Untried(_) => {
+            AccountStep::Nothing
+        }
     }
 }
 
@@ -224,7 +242,7 @@ fn how_long(step: &AccountStep) -> Duration {
 fn speaks_of_the_account(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Delivered => false,
-        Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => true,
+        Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Failed(_) | Verdict::Found | Verdict::Untried(_) => true,
         Verdict::Refused(meaning) => match meaning.class {
             Class::Quota | Class::Consent | Class::Token | Class::Config => true,
             Class::Soon | Class::Reconnect | Class::Recipient | Class::Message | Class::Split | Class::Uncertain => {

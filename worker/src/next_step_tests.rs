@@ -27,7 +27,8 @@ fn refused(name: &str) -> Verdict {
 }
 
 fn decide_after(findings: &[(usize, Verdict)], failed: &[usize], answered: Option<Stage>) -> NextStep {
-    next_step(findings, &Situation { attempt: 1, failed, answered, now: NOW, policy: &POLICY, jitter: 0.5 })
+    let (attempt, policy) = (1, &POLICY);
+    next_step(findings, &Situation { attempt, failed, answered, now: NOW, asks_sent: true, policy, jitter: 0.5 })
 }
 
 fn decide(findings: &[(usize, Verdict)]) -> NextStep {

@@ -27,6 +27,7 @@ use tracing::{info, warn};
 use crate::attempted::Attempted;
 use crate::backend::QueueBackend;
 use crate::begins::{Begin, Begins};
+use crate::doubt::Doubts;
 use crate::fetcher::Fetcher;
 use crate::flight::Flight;
 use crate::handler::Handler;
@@ -35,6 +36,7 @@ use crate::keeper::{self, Sessions};
 use crate::lanes::Lanes;
 use crate::layers::{Panicked, SettleLayer};
 use crate::pace::Pace;
+use crate::sent::Sent;
 use crate::settings::Settings;
 use crate::settler;
 use crate::smtp::Dialer;
@@ -79,6 +81,8 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
     };
     info!(worker.name = %settings.name, concurrency = settings.concurrency, "the worker starts");
     let (begins, beginning) = Begins::new();
+    let sent = Sent::new(settings.sent.clone(), &settings.smtp.roots).map_err(anyhow::Error::msg)?;
+    let doubts = Doubts { sent, allowance: settings.sent.allowance, uncertain: settings.sent.uncertain };
     let handler = Handler {
         queue: parts.queue.clone(),
         replies: settings.replies,
@@ -88,6 +92,7 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
         dialer,
         pace: Arc::clone(&parts.pace),
         begins,
+        doubts: Arc::new(doubts),
     };
     work(&settings, &parts, handler, beginning, orders).await;
     info!("the worker has stopped");
@@ -120,7 +125,7 @@ async fn work(
     let (settlements, coming) = mpsc::unbounded_channel();
     let (claimed, backend) = QueueBackend::new();
     let Parts { queue, flight, lanes, sessions, pace } = parts;
-    let ended = CancellationToken::new();
+    let (ended, doubts) = (CancellationToken::new(), Arc::clone(&handler.doubts));
     let (holds, held) = mpsc::unbounded_channel();
     let settling = tokio::spawn(settler::run(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming, beginning));
     // Ends before the settler does: what it still has is settled by it.
@@ -137,7 +142,13 @@ async fn work(
     let fetching = tokio::spawn(fetcher.run(orders.stop.clone()));
     let hurrying = tokio::spawn(hurry_after_the_drain(orders.stop.clone(), orders.hurry.clone(), settings.drain));
     // Ends when the fetcher has dropped its end of the channel and the last attempt is over.
-    let settle = SettleLayer { settlements, orders: holds, policy: settings.retry, hurry: orders.hurry };
+    let settle = SettleLayer {
+        settlements,
+        orders: holds,
+        policy: settings.retry,
+        hurry: orders.hurry,
+        asks_sent: doubts.sent.is_some(),
+    };
     attend(settings, backend, handler, settle).await;
     let _ = fetching.await;
     if tokio::time::timeout(LAST_SETTLEMENTS, settling).await.is_err() {
@@ -147,6 +158,9 @@ async fn work(
         );
     }
     lanes.close_all().await;
+    if let Some(sent) = &doubts.sent {
+        sent.close().await;
+    }
     sessions.leave(queue).await;
     ended.cancel();
     hurrying.abort();

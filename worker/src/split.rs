@@ -34,6 +34,8 @@ pub fn part<'d>(piece: &Piece, findings: &mut Vec<(usize, Verdict)>, domain: imp
         | Verdict::Delivered
         | Verdict::NoLogin(_)
         | Verdict::BrokenOff(_)
+        | Verdict::Failed(_)
+        | Verdict::Found
         | Verdict::Untried(_) => None,
     };
     if !findings.iter().any(|(_, verdict)| wanted(verdict).is_some()) {

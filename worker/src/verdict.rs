@@ -20,8 +20,12 @@ pub enum Verdict {
     Refused(Meaning),
     /// There is no token to log in with until a person acts.
     NoLogin(NoLogin),
-    /// The attempt was broken off somewhere: the server may have taken it.
+    /// The attempt was broken off after the bytes had begun to leave: the server may have taken it.
     BrokenOff(Reason),
+    /// The attempt was broken off before.
+    Failed(Reason),
+    /// It was found in Sent: the server had taken it in an earlier attempt.
+    Found,
     /// Nothing was tried.
     Untried(Reason),
 }
@@ -129,12 +133,23 @@ impl Meaning {
 }
 
 impl Verdict {
+    /// Whether the recipient is refused for good.
+    #[must_use]
+    pub fn is_final_refusal(&self) -> bool {
+        self.meaning().is_some_and(|it| matches!(it.class, Class::Recipient | Class::Message | Class::Config))
+    }
+
     /// What the table says, if the server, or its silence, said something.
     #[must_use]
     pub fn meaning(&self) -> Option<&Meaning> {
         match self {
             Self::Refused(meaning) => Some(meaning),
-            Self::Delivered | Self::NoLogin(_) | Self::BrokenOff(_) | Self::Untried(_) => None,
+            Self::Delivered
+            | Self::NoLogin(_)
+            | Self::BrokenOff(_)
+            | Self::Failed(_)
+            | Self::Found
+            | Self::Untried(_) => None,
         }
     }
 }
@@ -146,7 +161,12 @@ pub fn gives_up(verdict: &Verdict) -> bool {
         Verdict::Refused(Meaning { class, row, .. }) => {
             row.connection != Connection::Keep || matches!(class, Class::Reconnect | Class::Token)
         }
-        Verdict::Delivered | Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => false,
+        Verdict::Delivered
+        | Verdict::NoLogin(_)
+        | Verdict::BrokenOff(_)
+        | Verdict::Failed(_)
+        | Verdict::Found
+        | Verdict::Untried(_) => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use redis::{FromRedisValue, Value};
@@ -70,8 +71,8 @@ pub struct Claimed {
     pub leases_lost: u32,
     /// The server may have taken it already.
     pub doubt: Option<Doubt>,
-    /// The queue knows already that its bytes are about to leave: it came for a connection that stands.
-    pub begun: bool,
+    /// How far it is on its way out.
+    pub begun: Begun,
     /// When it was handed over.
     pub queued: Millis,
     /// Until when it is tried.
@@ -96,6 +97,52 @@ impl Doubt {
     fn read(text: &str) -> Option<Self> {
         let (since, asked) = text.split_once(':')?;
         Some(Self { since: Millis(since.parse().ok()?), asked: asked.parse().ok()? })
+    }
+}
+
+/// How far a mail is on its way out. Clones share it, so that whoever ends an attempt from outside knows.
+#[derive(Debug, Clone)]
+pub struct Begun(Arc<AtomicU8>);
+
+impl Begun {
+    const NOT: u8 = 0;
+    const TOLD: u8 = 1;
+    const LEAVING: u8 = 2;
+
+    /// The queue knows from the beginning that the bytes may leave, if the mail came for a connection that stands.
+    #[must_use]
+    pub fn new(told: bool) -> Self {
+        Self(Arc::new(AtomicU8::new(if told { Self::TOLD } else { Self::NOT })))
+    }
+
+    /// Whether the queue knows that the bytes may leave.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != Self::NOT
+    }
+
+    /// The queue knows it now.
+    pub fn set_told(&self) {
+        self.0.store(Self::TOLD, Ordering::Relaxed);
+    }
+
+    /// Whether bytes are leaving, so that the server may have the mail.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::LEAVING
+    }
+
+    /// The bytes begin to leave.
+    pub fn set_leaving(&self) {
+        self.0.store(Self::LEAVING, Ordering::Relaxed);
+    }
+}
+
+impl Claimed {
+    /// How many transactions of this mail the server took in earlier attempts.
+    #[must_use]
+    pub fn taken_before(&self) -> u32 {
+        self.recipients.as_ref().map_or(0, |recipients| recipients.taken)
     }
 }
 
@@ -176,7 +223,7 @@ fn read_job(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<Claimed
         recipients: Recipients::read(&open),
         leases_lost,
         doubt: Doubt::read(&doubt),
-        begun,
+        begun: Begun::new(begun),
         queued: id.made_at(),
         deadline: Millis(deadline),
         claimed: now,
@@ -195,15 +242,21 @@ pub struct Recipients {
     /// Of the open, those that the server may have taken, where that is known of each. If the mail is in doubt and nobody
     /// stands here, it is in doubt for all of the open.
     pub in_doubt: Vec<usize>,
+    /// Transactions of this mail that the server took: as many copies of it lie in Sent.
+    pub taken: u32,
 }
 
 impl Recipients {
-    /// `0,3!7!3` → open 0 and 3, failed 7, in doubt 3; empty: `None`, all are open.
+    /// `0,3!7!3!1` → open 0 and 3, failed 7, in doubt 3, taken once; empty: `None`, all are open.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let places = |text: &str| text.split(',').filter_map(|place| place.parse().ok()).collect();
-        let mut parts = text.split('!').map(places);
-        let mut next = || parts.next().unwrap_or_default();
-        if text.is_empty() { None } else { Some(Self { open: next(), failed: next(), in_doubt: next() }) }
+        let mut parts = text.split('!');
+        let mut next = || {
+            let places = parts.next().unwrap_or_default().split(',');
+            places.filter_map(|place| place.parse().ok()).collect::<Vec<usize>>()
+        };
+        let (open, failed, in_doubt) = (next(), next(), next());
+        let taken = next().first().and_then(|taken| u32::try_from(*taken).ok()).unwrap_or(0);
+        if text.is_empty() { None } else { Some(Self { open, failed, in_doubt, taken }) }
     }
 }
 
@@ -211,7 +264,10 @@ impl fmt::Display for Recipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = |list: &[usize]| list.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         write!(f, "{}!{}", places(&self.open), places(&self.failed))?;
-        if self.in_doubt.is_empty() { Ok(()) } else { write!(f, "!{}", places(&self.in_doubt)) }
+        if !self.in_doubt.is_empty() || self.taken > 0 {
+            write!(f, "!{}", places(&self.in_doubt))?;
+        }
+        if self.taken > 0 { write!(f, "!{}", self.taken) } else { Ok(()) }
     }
 }
 
@@ -221,13 +277,13 @@ mod tests {
 
     #[test]
     fn recipients_are_read_as_they_were_written() {
-        for (open, failed, in_doubt, text) in [
-            (vec![0, 3], vec![7], vec![], "0,3!7"),
-            (vec![1], vec![], vec![], "1!"),
-            (vec![], vec![2, 4], vec![], "!2,4"),
-            (vec![0, 3], vec![7], vec![3], "0,3!7!3"),
+        for (open, failed, in_doubt, taken, text) in [
+            (vec![0, 3], vec![7], vec![], 0, "0,3!7"),
+            (vec![1], vec![], vec![], 0, "1!"),
+            (vec![], vec![2, 4], vec![], 2, "!2,4!!2"),
+            (vec![0, 3], vec![7], vec![3], 0, "0,3!7!3"),
         ] {
-            let recipients = Recipients { open, failed, in_doubt };
+            let recipients = Recipients { open, failed, in_doubt, taken };
             assert_eq!(recipients.to_string(), text);
             assert_eq!(Recipients::read(text), Some(recipients));
         }

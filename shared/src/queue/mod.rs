@@ -25,7 +25,7 @@ use crate::store::{Script, Store, StoreError};
 pub use accounts::AccountError;
 pub use budget::{Budget, Use};
 pub use change::ViaError;
-pub use claim::{Claim, ClaimAnswer, Claimed, Doubt, Recipients};
+pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use job::{Job, JobError};
 pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
@@ -51,6 +51,7 @@ struct Scripts {
     session: Script,
     account: Script,
     login: Script,
+    progress: Script,
     change: Script,
 }
 
@@ -68,6 +69,7 @@ impl Scripts {
             session: with_lib(include_str!("lua/session.lua")),
             account: with_lib(include_str!("lua/account.lua")),
             login: with_lib(include_str!("lua/login.lua")),
+            progress: Script::new(&[include_str!("lua/progress.lua")]),
             change: with_lib(include_str!("lua/change.lua")),
         }
     }

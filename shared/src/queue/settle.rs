@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Queue;
-use super::claim::Recipients;
+use super::claim::{Claimed, Recipients};
 use super::job::Job;
 use super::push::millis;
 use super::session::{SessionId, wrong};
@@ -15,8 +15,8 @@ use crate::store::StoreError;
 
 /// Settlements in one call of the script.
 const SLICE: usize = 100;
-/// So many deliveries earn a login: half of what a connection carries, so that a fleet that sends never runs out of logins.
-const DELIVERIES_A_LOGIN: u32 = 25;
+/// So many deliveries earn a login: a fleet that sends never runs out of logins, even if it loses every tenth connection.
+const DELIVERIES_A_LOGIN: u32 = 10;
 
 /// What becomes of a mail after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,28 @@ impl Queue {
             }
         }
         Ok((answers, may_begin))
+    }
+
+    /// Puts down which recipients are left of a mail whose first part was taken. Answers whether the lease still holds.
+    ///
+    /// # Errors
+    /// If Redis did not do it, or not surely; doing it again is safe.
+    pub async fn progress(&self, claimed: &Claimed, left: &Recipients) -> Result<bool, StoreError> {
+        let keys = self.store.keys(claimed.id.shard());
+        let mut call = self.scripts.progress.call(&keys);
+        call.arg(claimed.id.to_string()).arg(claimed.session.as_str()).arg(claimed.fence).arg(left.to_string());
+        Ok(call.invoke_async::<u8>(&mut self.store.connection()).await? == 1)
+    }
+
+    /// Takes a mail's last chance: to be sent though nobody can say whether it was taken before. Answers whether it still had
+    /// it.
+    ///
+    /// # Errors
+    /// If Redis did not do it, or not surely.
+    pub async fn take_last_chance(&self, id: MailId) -> Result<bool, StoreError> {
+        let key = self.store.keys(id.shard()).mail(id);
+        let first: u8 = redis::cmd("HSETNX").arg(key).arg("e").arg(1).query_async(&mut self.store.connection()).await?;
+        Ok(first == 1)
     }
 
     async fn settle_slice(

@@ -33,6 +33,9 @@ pub enum What {
         reason: Reason,
         /// The session that had it.
         worker: String,
+        /// Whether its bytes may have left.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        begun: bool,
     },
     /// It went to the dead letters.
     Dead {

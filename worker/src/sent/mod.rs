@@ -37,8 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What a look at the Sent mailbox showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looked {
-    /// The mail is there: the server had taken it.
-    Found,
+    /// So many copies of the mail are there: the server had taken it as often.
+    Found(u32),
     /// It is not there, or the server has not indexed it yet.
     NotFound,
 }

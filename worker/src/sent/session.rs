@@ -91,6 +91,7 @@ impl Session {
     /// Opens the mailbox anew, so that mail which came since is seen, and searches it.
     pub(super) async fn search(&mut self, query: &Query) -> Result<Looked, SentError> {
         let line = query.command(self.offers.gmail);
+        let mut copies = 0;
         for mailbox in &self.mailboxes {
             self.wire.command("EXAMINE", &format!("EXAMINE {}", quoted(mailbox)), |_| {}).await?;
             let mut hits = None;
@@ -101,12 +102,12 @@ impl Session {
             };
             self.wire.command("SEARCH", &line, count).await?;
             match hits {
-                Some(0) => {}
-                Some(_) => return Ok(Looked::Found),
+                Some(hits) => copies += hits,
                 None => return Err(SentError::silent(Silence::Garbage, "OK to SEARCH, but no result")),
             }
         }
-        Ok(Looked::NotFound)
+        let copies = u32::try_from(copies).unwrap_or(u32::MAX);
+        Ok(if copies > 0 { Looked::Found(copies) } else { Looked::NotFound })
     }
 
     /// Says `LOGOUT` and closes.

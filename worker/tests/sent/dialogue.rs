@@ -22,7 +22,7 @@ async fn gmail_is_asked_by_its_own_index_and_each_look_opens_the_mailbox_anew() 
     server.hears(r#"P6 UID SEARCH X-GM-RAW "rfc822msgid:1@x.example""#).await;
     server.say("* 18 EXISTS\n* SEARCH 18\nP6 OK SEARCH completed (Success)\n").await;
     let (session, looked) = second.await.unwrap();
-    assert_eq!(looked, Ok(Looked::Found));
+    assert_eq!(looked, Ok(Looked::Found(1)));
     let closing = tokio::spawn(session.close());
     server.hears("P7 LOGOUT").await;
     server.say("* BYE LOGOUT Requested\nP7 OK Quoth the raven, nevermore...\n").await;
@@ -62,7 +62,7 @@ async fn offers_may_come_with_the_ok_to_the_login() {
     server.examine("P3", "Sent Items").await;
     server.hears(r#"P4 UID SEARCH X-GM-RAW "rfc822msgid:1@x.example""#).await;
     server.say("* SEARCH 3 9\nP4 OK done\n").await;
-    assert_eq!(looking.await.unwrap().1, Ok(Looked::Found));
+    assert_eq!(looking.await.unwrap().1, Ok(Looked::Found(1)));
 }
 
 #[tokio::test]

@@ -80,7 +80,10 @@ fn told(event: &Event) -> (String, String) {
     match &event.what {
         What::Queued => ("queued".to_owned(), String::new()),
         What::Attempt(attempt) => (format!("attempt {}", attempt.number), told_attempt(attempt)),
-        What::TakenBack { reason, worker } => ("taken back".to_owned(), format!("{} by {worker}", reason.as_str())),
+        What::TakenBack { reason, worker, begun } => {
+            let doubt = if *begun { ", its bytes may have left" } else { "" };
+            ("taken back".to_owned(), format!("{} by {worker}{doubt}", reason.as_str()))
+        }
         What::Dead { reason } => ("dead".to_owned(), format!("{}: {}", reason.as_str(), reason.help())),
         What::Doubled => {
             ("doubled".to_owned(), "a worker delivered it that had lost its lease: it went out twice".to_owned())

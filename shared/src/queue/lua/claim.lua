@@ -61,6 +61,8 @@ local function hand_out(id, a, p, room, begins)
   moved('ready', 'sending')
   hand_over(a, recipients)
   ids[#ids + 1] = id
+  -- One in doubt is looked for first.
+  begins = begins and not more[4]
   if begins then begun[#begun + 1] = id end
   jobs[#jobs + 1] =
     { id, a, fence, more[1] or '0', more[2] or '', more[3] or '0', more[4] or '', begins and '1' or '0', m[2], job }

@@ -91,6 +91,8 @@ end
 -- Sent is asked before the mail is sent again; at its deadline at the latest somebody decides.
 local function keep_in_doubt(it, deadline)
   local since, asked = string.match(redis.call('HGET', MAIL .. it.id, 'u') or '', '^(%d+):(%d+)$')
+  -- Sent once more, it is in doubt anew.
+  if it.spent > 0 then since = nil end
   local doubt = since and (since .. ':' .. (tonumber(asked) + 1)) or (NOW .. ':0')
   redis.call('HSET', MAIL .. it.id, 'u', doubt)
   if deadline > now then it.at = math.min(it.at, deadline) end
@@ -118,9 +120,12 @@ local function settle(it, a, recipients)
     to_lane(it.id, a, p, 'sending', true)
     touch(a, p)
   elseif it.outcome == 'dead' then
+    -- What was sent blindly at its last chance (e) may have been taken before, whatever is said of it now.
+    if redis.call('HEXISTS', MAIL .. it.id, 'e') == 1 then it.reason = 'uncertain' end
+    if it.reason ~= 'uncertain' and it.reason ~= 'poison' then redis.call('HDEL', MAIL .. it.id, 'u') end
     bury(it.id, 'sending', it.reason)
   elseif it.outcome == 'retry' and it.at >= deadline then
-    bury(it.id, 'sending', 'expired')
+    bury(it.id, 'sending', redis.call('HEXISTS', MAIL .. it.id, 'e') == 1 and 'uncertain' or 'expired')
   else
     if it.outcome == 'check' then keep_in_doubt(it, deadline) else redis.call('HDEL', MAIL .. it.id, 'u', 'k') end
     redis.call('HSET', MAIL .. it.id, 's', 'retry', 'r', it.reason, 't', it.at)

@@ -18,7 +18,7 @@ end
 -- A mail that its session has no more takes its place again. If its bytes may have left (`begun`), the server may have it:
 -- it is in doubt (`u`), and the lost lease counts against it (`k`).
 local function take_back(id, s, begun)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p', 'c', 'u')
+  local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p', 'c')
   if m[1] ~= 'sending' or m[2] ~= s then return end
   local a, recipients = m[3], tonumber(m[5] or '1')
   redis.call('HINCRBY', MAIL .. id, 'l', 1)
@@ -27,7 +27,7 @@ local function take_back(id, s, begun)
   if begun then
     spend(a, 1, recipients)
     redis.call('HINCRBY', MAIL .. id, 'k', 1)
-    if not m[6] then redis.call('HSET', MAIL .. id, 'u', NOW .. ':0') end
+    redis.call('HSET', MAIL .. id, 'u', NOW .. ':0')
   end
   log(id, 'taken_back', ',"reason":"lease_lost","worker":"' .. s .. '"' .. (begun and ',"begun":true' or ''))
   bump('leases_lost', 1)

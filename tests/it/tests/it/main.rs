@@ -8,6 +8,7 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
+mod doubt;
 mod fleet;
 mod queue_accounts;
 mod queue_dead;

@@ -244,9 +244,9 @@ async fn logins_are_limited_and_deliveries_earn_them_back() {
     for _ in 0..3 {
         assert_eq!(queue.may_log_in(&alice).await.unwrap(), None);
     }
-    // 30 deliveries are worth one login, and a bit.
-    push(&queue, &alice, 30, Priority::Normal).await;
-    assert_eq!(drain(&session, Outcome::Sent).await, 30);
+    // 12 deliveries are worth one login, and a bit.
+    push(&queue, &alice, 12, Priority::Normal).await;
+    assert_eq!(drain(&session, Outcome::Sent).await, 12);
     assert_eq!(queue.may_log_in(&alice).await.unwrap(), None);
     let pause = queue.may_log_in(&alice).await.unwrap().unwrap();
     assert!(pause > Duration::from_secs(400) && pause <= Duration::from_secs(600), "{pause:?}");

@@ -77,7 +77,7 @@ fn how(looked: Result<Looked, SentError>) -> Silence {
 /// Both ends that look alike to the client: what was taken is found, what was not is not.
 #[tokio::test]
 async fn an_uncertain_mail_is_found_if_it_was_taken() {
-    for (action, expected) in [(Action::AcceptThenCut, Looked::Found), (Action::Cut, Looked::NotFound)] {
+    for (action, expected) in [(Action::AcceptThenCut, Looked::Found(1)), (Action::Cut, Looked::NotFound)] {
         let stage = start().await;
         stage.sandbox.add_fault(Fault::new(Stage::Final, action)).unwrap();
         assert!(matches!(stage.send().await, End::Lost(_)));
@@ -100,7 +100,7 @@ async fn a_mail_is_found_once_it_is_indexed_and_all_looks_share_one_login() {
         })
         .collect();
     for look in looks {
-        assert_eq!(look.await.unwrap(), Ok(Looked::Found));
+        assert_eq!(look.await.unwrap(), Ok(Looked::Found(1)));
     }
     let stats = stage.sandbox.stats();
     assert_eq!((stats.imap_connections, stats.imap_logins_ok, stats.imap_searches), (1, 1, 10));
@@ -122,7 +122,7 @@ async fn a_server_without_gmails_search_is_asked_by_the_header() {
     let sent = stage.sent();
     assert_eq!(stage.look(&sent).await, Ok(Looked::NotFound));
     stage.send().await;
-    assert_eq!(stage.look(&sent).await, Ok(Looked::Found));
+    assert_eq!(stage.look(&sent).await, Ok(Looked::Found(1)));
     // The id that another one contains is not that one.
     assert_eq!(sent.look(&stage.alice, &stage.token, "<11@x.example>").await, Ok(Looked::NotFound));
     assert_eq!(sent.look(&stage.alice, &stage.token, "<@x.example>").await, Ok(Looked::NotFound));
@@ -137,7 +137,7 @@ async fn a_refused_token_is_told_and_another_one_works() {
     let refused = stage.look(&sent).await.unwrap_err();
     assert!(matches!(&refused, SentError::LoginRefused { text } if text.contains("AUTHENTICATIONFAILED")), "{refused}");
     stage.token = token(&stage.sandbox).await;
-    assert_eq!(stage.look(&sent).await, Ok(Looked::Found));
+    assert_eq!(stage.look(&sent).await, Ok(Looked::Found(1)));
     assert_eq!(stage.sandbox.stats().imap_logins_refused, 1);
     let busy = Action::No("[ALERT] Too many simultaneous connections. (Failure)".to_owned());
     stage.sandbox.add_fault(Fault::new(Stage::ImapLogin, busy)).unwrap();

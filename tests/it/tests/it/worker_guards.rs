@@ -31,7 +31,7 @@ where
     let (settlements, mut settled) = mpsc::unbounded_channel();
     let (orders, _orders) = mpsc::unbounded_channel();
     let mut service = ServiceBuilder::new()
-        .layer(SettleLayer { settlements, orders, policy: RetryPolicy::default(), hurry })
+        .layer(SettleLayer { settlements, orders, policy: RetryPolicy::default(), hurry, asks_sent: true })
         .layer(CatchPanicLayer::with_panic_handler(|_: &Box<dyn Any + Send>| Panicked))
         .layer(TimeoutLayer::new(limit))
         .service(service_fn(handler));

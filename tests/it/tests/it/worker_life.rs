@@ -98,7 +98,7 @@ async fn two_workers_of_one_name_share_the_work() {
 async fn a_killed_workers_mails_come_back_when_its_lease_is_over() {
     let (rig, queue, alice) = setup(Persistence::None).await;
     rig.sandbox.add_fault(Fault::new(Stage::Mail, Action::Silence).times(1)).unwrap();
-    let lease = [("POSTROOM_LEASE", "1s")];
+    let lease = [("POSTROOM_LEASE", "1s"), ("POSTROOM_SENT_ALLOWANCE", "1s")];
     let mut worker = rig.worker(&lease).unwrap();
     let jobs = push(&queue, &alice, 1).await;
     under_way(&queue, 1).await;

@@ -151,13 +151,13 @@ async fn dovecot_says_what_is_in_sent() {
     let expect = async |id: &str, expected: Looked| {
         assert_eq!(sent.look(&alice, &token, id).await, Ok(expected), "{id}\n{}", dovecot.process.log());
     };
-    expect("<1@x.example>", Looked::Found).await;
-    expect("<a{b}'%*=_~@x.example>", Looked::Found).await;
+    expect("<1@x.example>", Looked::Found(1)).await;
+    expect("<a{b}'%*=_~@x.example>", Looked::Found(1)).await;
     expect("<11@x.example>", Looked::NotFound).await;
     expect("<@x.example>", Looked::NotFound).await;
     expect("<2@x.example>", Looked::NotFound).await;
     dovecot.deliver("second", "<2@x.example>").await;
-    expect("<2@x.example>", Looked::Found).await;
+    expect("<2@x.example>", Looked::Found(1)).await;
     sent.close().await;
     dovecot.process.stop().await.unwrap();
     let log = dovecot.process.log();
