@@ -114,7 +114,7 @@ pub(crate) fn note(verdict: &Verdict, reply: Option<&Reply>) -> String {
     match verdict {
         Verdict::Refused(meaning) => {
             format!("the server said \"{words}\": {} {}", meaning.row.means, meaning.row.advice)
-        },
+        }
         Verdict::Delivered | Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => words,
     }
 }

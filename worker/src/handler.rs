@@ -71,7 +71,9 @@ impl Handler {
             if let Some(back) = self.is_refused(claimed, piece) {
                 return back;
             }
-            let Some(seat) = self.lanes.seat(&claimed.account).await else { return Tried::untried(piece, Reason::LeaseLost) };
+            let Some(seat) = self.lanes.seat(&claimed.account).await else {
+                return Tried::untried(piece, Reason::LeaseLost);
+            };
             // Both asked after the wait for a seat: that is when time went by.
             if !self.sessions.holds(claimed.id.shard(), &claimed.session) {
                 return Tried::untried(piece, Reason::LeaseLost);
@@ -110,7 +112,11 @@ impl Handler {
         let outcome = connection.send(&outgoing).await;
         self.pace.took(began.elapsed());
         let (tried, gives_up) = self.read(outcome, claimed, job, piece, turn).await;
-        if gives_up { seat.close(connection) } else { seat.put_back(connection) }
+        if gives_up {
+            seat.close(connection)
+        } else {
+            seat.put_back(connection)
+        }
         tried
     }
 

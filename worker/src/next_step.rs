@@ -227,12 +227,9 @@ fn speaks_of_the_account(verdict: &Verdict) -> bool {
         Verdict::NoLogin(_) | Verdict::BrokenOff(_) | Verdict::Untried(_) => true,
         Verdict::Refused(meaning) => match meaning.class {
             Class::Quota | Class::Consent | Class::Token | Class::Config => true,
-            Class::Soon
-            | Class::Reconnect
-            | Class::Recipient
-            | Class::Message
-            | Class::Split
-            | Class::Uncertain => is_of_the_account(meaning),
+            Class::Soon | Class::Reconnect | Class::Recipient | Class::Message | Class::Split | Class::Uncertain => {
+                is_of_the_account(meaning)
+            }
         },
     }
 }

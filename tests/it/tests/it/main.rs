@@ -9,6 +9,8 @@
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
 mod fleet;
+mod holds;
+mod parting;
 mod queue_accounts;
 mod queue_leases;
 mod queue_order;
