@@ -23,9 +23,9 @@ fn all(recipients: Vec<Result<(), Reply>>, end: End) -> Vec<(usize, Verdict)> {
 
 /// Class and row of each recipient, in short: `delivered`, `soon other-4xx`.
 fn words(verdicts: &[(usize, Verdict)]) -> Vec<String> {
-    let word = |(_, verdict): &(usize, Verdict)| match verdict {
-        Verdict::Refused(meaning) => format!("{} {}", meaning.class.as_str(), meaning.row.name),
-        other => format!("{other:?}").to_lowercase(),
+    let word = |(_, verdict): &(usize, Verdict)| match verdict.meaning() {
+        Some(meaning) => format!("{} {}", meaning.class.as_str(), meaning.row.name),
+        None => format!("{verdict:?}").to_lowercase(),
     };
     verdicts.iter().map(word).collect()
 }
