@@ -194,13 +194,20 @@ async fn logins_beyond_the_bucket_wait_and_cost_no_attempt() {
             ("POSTROOM_RETRY_BASE", "50ms"),
             ("POSTROOM_RETRY_CAP", "50ms"),
             ("POSTROOM_LOGIN_BURST", "4"),
-            ("POSTROOM_LOGIN_INTERVAL", "60s"),
+            ("POSTROOM_LOGIN_INTERVAL", "3s"),
         ])
         .unwrap();
-    let hold = setup.held(&alice).await;
-    assert_eq!(hold.reason, Reason::LoginLimit, "{}", worker.log());
-    let status = in_state(&setup.queue, ids[0], MailState::Ready).await;
-    assert_eq!((setup.rig.sandbox.stats().connections, status.attempts), (4, 4), "{}", worker.log());
+    until("all logins to be used up", PATIENCE, || async {
+        Ok(setup.queue.mail(ids[0]).await?.filter(|status| status.attempts == 4))
+    })
+    .await
+    .unwrap();
+    setup.rig.sandbox.clear_faults();
+    let status = in_state(&setup.queue, ids[0], MailState::Sent).await;
+    assert_eq!((setup.rig.sandbox.stats().connections, status.attempts), (5, 5), "{}", worker.log());
+    let attempts: Vec<_> = status.timeline.iter().filter_map(|event| event.what.attempt()).collect();
+    let waited = attempts.last().unwrap().claimed.since(attempts[0].claimed);
+    assert!(waited >= Duration::from_millis(2_500), "{waited:?}");
 }
 
 #[tokio::test]
@@ -283,5 +290,55 @@ async fn no_mail_dies_of_what_the_server_says_before_any_mail() {
         assert!(setup.rig.sandbox.wait_for_mails(ids.len() - waits, PATIENCE).await, "{words}: {}", worker.log());
         let stats = setup.queue.stats().await.unwrap();
         assert_eq!(stats.states["dead"], 0, "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_at_the_next_command_is_exchanged_without_an_attempt() {
+    let setup = setup().await;
+    let alice = setup.rig.add_account(ALICE).await.unwrap();
+    let words = "535-5.7.8 Username and Password not accepted.\n535 5.7.8 Learn more - gsmtp";
+    setup.fault(Fault::new(Stage::Mail, Action::reply(words)).times(1));
+    let ids = setup.push(&alice, 5).await;
+    let _worker = setup.worker("");
+    setup.all_are(&ids, MailState::Sent, 1).await;
+    assert_eq!(setup.rig.sandbox.stats().token_requests, 2);
+    // Again with the newest token: a person has to act.
+    setup.fault(Fault::new(Stage::Mail, Action::reply(words)));
+    let ids = setup.push(&alice, 5).await;
+    assert_eq!(setup.held(&alice).await.reason, Reason::Consent);
+    setup.all_are(&ids, MailState::Ready, 0).await;
+}
+
+#[tokio::test]
+async fn mails_taken_for_spam_hold_the_account_after_three_in_the_whole_fleet() {
+    let setup = setup().await;
+    let alice = setup.rig.add_account(ALICE).await.unwrap();
+    let words = "550-5.7.1 Our system has detected that this message is likely unsolicited mail.\n550 5.7.1 - gsmtp";
+    setup.fault(Fault::new(Stage::Final, Action::reply(words)));
+    let ids = setup.push(&alice, 20).await;
+    let workers = [setup.worker(""), setup.worker("")];
+    let hold = setup.held(&alice).await;
+    assert_eq!(hold.reason, Reason::Reputation);
+    assert!(hold.note.contains("unsolicited") && hold.note.contains("Postmaster"), "{}", hold.note);
+    assert_eq!(setup.refusals(550), 4, "{}", workers[0].log());
+    let stats = setup.queue.stats().await.unwrap();
+    assert_eq!((stats.states["dead"], stats.states["ready"]), (3, 17));
+    let dead = in_state(&setup.queue, ids[0], MailState::Dead).await;
+    assert_eq!(dead.reason, Some(Reason::Reputation));
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_the_operators_rows_is_told_at_the_start() {
+    let setup = setup().await;
+    let rows = "[[row]]\nname = \"a\"\nclass = \"later\"\n[[row]]\nname = \"b\"\nclas = \"soon\"\n";
+    let mut worker = setup.worker(rows);
+    assert_eq!(worker.wait(PATIENCE).await.unwrap().code(), Some(1));
+    let told =
+        until("its last words", PATIENCE, || async { Ok(Some(worker.log()).filter(|log| log.contains("row b"))) })
+            .await
+            .unwrap();
+    for words in ["POSTROOM_REPLIES_FILE", "row a, class: unknown variant", "row b, clas: no such field: class?"] {
+        assert!(told.contains(words), "{words}: {told}");
     }
 }
