@@ -84,25 +84,18 @@ impl Attempted {
         self.taken += more.taken;
     }
 
-    /// Whether the connection was at its end before anything was taken.
+    /// Whether the connection was at its end before anything was taken, or may have been.
     pub(crate) fn is_at_its_end(&self) -> bool {
-        let ended = |verdict: &Verdict| match verdict {
-            Verdict::Refused(meaning) => matches!(meaning.class, Class::Reconnect | Class::Token),
-            Verdict::Delivered
-            | Verdict::NoLogin(_)
-            | Verdict::BrokenOff(_)
-            | Verdict::Failed(_)
-            | Verdict::Found
-            | Verdict::Untried(_) => false,
-        };
-        self.findings.iter().any(|(_, verdict)| ended(verdict)) && !self.has(|it| *it == Verdict::Delivered)
+        let is = |class: Class| move |verdict: &Verdict| verdict.meaning().is_some_and(|it| it.class == class);
+        let ended = self.has(is(Class::Reconnect)) || self.has(is(Class::Token));
+        ended && !self.has(is(Class::Uncertain)) && !self.has(|verdict| *verdict == Verdict::Delivered)
     }
 
-    /// Whether a token was refused in the middle of a dialogue, and with which words.
+    /// Whether a token was refused in the middle of a dialogue in which nothing was taken, and with which words.
     pub(crate) fn refused_token(&self) -> Option<Reply> {
-        let is_token = |verdict: &Verdict| matches!(verdict, Verdict::Refused(it) if it.class == Class::Token);
+        let is_token = |verdict: &Verdict| verdict.meaning().is_some_and(|it| it.class == Class::Token);
         let said = || self.refused.first().map(|(_, reply)| reply).or(self.reply.as_ref()).cloned();
-        self.has(is_token).then(said).flatten()
+        (self.is_at_its_end() && self.has(is_token)).then(said).flatten()
     }
 
     fn has(&self, wanted: impl Fn(&Verdict) -> bool) -> bool {
@@ -134,5 +127,42 @@ pub(crate) fn note(verdict: &Verdict, reply: Option<&Reply>) -> String {
         | Verdict::Failed(_)
         | Verdict::Found
         | Verdict::Untried(_) => words,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postroom_shared::replies::Table;
+
+    use super::*;
+    use crate::verdict::Meaning;
+
+    fn refused(name: &str) -> Verdict {
+        let row = Table::builtin().unwrap().rows().find(|row| row.name == name).unwrap();
+        Verdict::Refused(Meaning::nth(row, 1))
+    }
+
+    #[test]
+    fn an_attempt_begins_anew_only_if_nothing_can_have_been_taken() {
+        let (ended, token) = (refused("closing-at-mail"), refused("token-refused"));
+        for (others, expected) in [
+            (vec![], true),
+            (vec![refused("no-such-user"), refused("other-4xx")], true),
+            (vec![Verdict::Delivered], false),
+            (vec![refused("lost-after-the-dot")], false),
+        ] {
+            for end in [ended, token] {
+                let findings = others.iter().copied().chain([end]).enumerate().collect();
+                let reply = read("421 4.7.0 Goodbye.");
+                let attempted = Attempted { findings, reply, ..Attempted::default() };
+                assert_eq!(attempted.is_at_its_end(), expected, "{others:?}");
+                assert_eq!(attempted.refused_token().is_some(), expected && end == token, "{others:?}");
+            }
+        }
+        assert!(!Attempted::untried(&[0], Reason::HandedBack).is_at_its_end());
+    }
+
+    fn read(wire: &str) -> Option<Reply> {
+        postroom_shared::replies::read_reply(Stage::Mail, wire)
     }
 }

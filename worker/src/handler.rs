@@ -276,7 +276,7 @@ impl Handler {
             }
             NoConnection::FreshRefused(reply) => {
                 let row = self.replies.classify(&reply).row;
-                attempted.findings = all(places, Verdict::Refused(Meaning::after_all(row)));
+                attempted.findings = all(places, Verdict::Refused(Meaning::after_all(row).at(reply.stage)));
                 attempted.note = login_refused(&reply);
                 attempted.reply = Some(reply);
             }

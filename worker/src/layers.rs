@@ -225,9 +225,9 @@ fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, now: Millis) {
     // A refused recipient says more about what follows than the 250 to the others.
     let said = attempted.refused.last().map(|(_, reply)| reply).or(attempted.reply.as_ref());
     let reply = said.map(tracing::field::display);
-    let meanings = attempted.findings.iter().filter_map(|(_, verdict)| verdict.meaning());
-    let row = meanings.clone().map(|meaning| meaning.row.name.as_str()).next_back();
-    if meanings.into_iter().any(|meaning| meaning.alert) {
+    let mut meanings = attempted.findings.iter().filter_map(|(_, verdict)| verdict.meaning());
+    let row = meanings.clone().next_back().map(|meaning| meaning.row.name.as_str());
+    if meanings.any(|meaning| meaning.alert) {
         error!(outcome, reason, took_ms, row, reply, "attempt finished: a person has to know");
     } else {
         warn!(outcome, reason, took_ms, row, reply, "attempt finished");
@@ -266,7 +266,7 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
         proves: step.proves,
         recipients: if keeps { None } else { Some(recipients) },
         // A mail that only goes back because of another's refusal has nothing to tell.
-        event: (!quiet).then_some(Event { at: now, what: What::Attempt(attempt) }),
+        event: if quiet { None } else { Some(Event { at: now, what: What::Attempt(attempt) }) },
         job: claim.job,
     }
 }

@@ -92,8 +92,10 @@ mod tests {
         Verdict::Refused(Meaning::nth(row, 1))
     }
 
+    type Decided = Vec<(usize, Class, Reason)>;
+
     /// The places of the pieces that follow, and what is decided: class and reason by place.
-    fn parted(piece: &Piece, refusal: &str, taken: &[usize]) -> (Vec<Vec<usize>>, Vec<(usize, Class, Reason)>) {
+    fn parted(piece: &Piece, refusal: &str, taken: &[usize]) -> (Vec<Vec<usize>>, Decided) {
         let verdict = |place: &usize| if taken.contains(place) { Verdict::Delivered } else { refused(refusal) };
         let mut findings = piece.places.iter().map(|place| (*place, verdict(place))).collect();
         let pieces = part(piece, &mut findings, |place| DOMAINS[place]);

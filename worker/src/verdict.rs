@@ -111,9 +111,10 @@ impl Meaning {
         Self::nth(row, u32::MAX)
     }
 
-    /// Before `MAIL` nothing was said of any mail: what is refused there for good concerns every mail of the account, so
-    /// none of them may die of it.
-    fn at(self, stage: Stage) -> Self {
+    /// What it means at its place. Before `MAIL` nothing was said of any mail: what is refused there for good concerns every
+    /// mail of the account, so none of them may die of it.
+    #[must_use]
+    pub fn at(self, stage: Stage) -> Self {
         if stage >= Stage::Mail {
             return self;
         }
@@ -174,7 +175,12 @@ pub fn gives_up(verdict: &Verdict) -> bool {
 #[must_use]
 pub fn meaning(table: &'static Table, reply: &Reply, nth: &Nth) -> Meaning {
     let row = table.classify(reply).row;
-    Meaning::nth(row, nth.of(row)).at(reply.stage)
+    let found = Meaning::nth(row, nth.of(row)).at(reply.stage);
+    if reply.stage == Stage::Final && reply.code().is_none() {
+        // Whatever a row says: the server may have taken the mail.
+        return Meaning { class: Class::Uncertain, ..found };
+    }
+    found
 }
 
 /// What became of each recipient of a transaction, by place in the envelope.

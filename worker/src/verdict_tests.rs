@@ -23,9 +23,9 @@ fn all(recipients: Vec<Result<(), Reply>>, end: End) -> Vec<(usize, Verdict)> {
 
 /// Class and row of each recipient, in short: `delivered`, `soon other-4xx`.
 fn words(verdicts: &[(usize, Verdict)]) -> Vec<String> {
-    let word = |(_, verdict): &(usize, Verdict)| match verdict {
-        Verdict::Refused(meaning) => format!("{} {}", meaning.class.as_str(), meaning.row.name),
-        other => format!("{other:?}").to_lowercase(),
+    let word = |(_, verdict): &(usize, Verdict)| match verdict.meaning() {
+        Some(meaning) => format!("{} {}", meaning.class.as_str(), meaning.row.name),
+        None => format!("{verdict:?}").to_lowercase(),
     };
     verdicts.iter().map(word).collect()
 }
@@ -70,6 +70,10 @@ fn only_a_loss_after_the_last_byte_is_uncertain() {
         let lost = End::Lost(Reply::silence(stage, Silence::Closed, "cut"));
         assert_eq!(words(&all(vec![Ok(())], lost)), [expected], "{stage:?}");
     }
+    let own = "[[row]]\nname = \"own\"\nsilence = \"closed\"\nclass = \"soon\"\nreason = \"connection\"\nmeans = \"m\"\ndo = \"d\"\nsource = \"seen: x\"\n";
+    let own: &'static Table = Box::leak(Box::new(Table::with_overlay(own).unwrap()));
+    let cut = meaning(own, &Reply::silence(Stage::Final, Silence::Closed, "cut"), &first());
+    assert_eq!((cut.class, cut.row.name.as_str()), (Class::Uncertain, "own"));
     let odd = End::Lost(Reply::silence(Stage::Final, Silence::Garbage, "neither 250 nor a refusal"));
     assert_eq!(words(&all(vec![Ok(())], odd)), ["uncertain lost-after-the-dot"]);
 }

@@ -80,7 +80,7 @@ pub struct Attempt {
     pub worker: String,
     /// What it came to.
     pub reason: Reason,
-    /// What follows: `sent`, `retry`, `dead` or `back`.
+    /// What follows: `sent`, `retry`, `check`, `dead` or `back`.
     pub next: String,
     /// When it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,8 @@ example = \"550 5.7.1 Greylisted, come back in five minutes\"
 example_stage = \"rcpt\"
 ```
 
-`postroom explain --own rows.toml 550-5.7.1` checks the file and shows what it changes.
+`postroom explain --own rows.toml 550-5.7.1` checks the file and shows what it changes. The setting
+`POSTROOM_REPLIES_FILE` names the file for `postroom-worker`, which checks it at its start, and for `explain`.
 ";
 
 /// The whole page.

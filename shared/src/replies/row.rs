@@ -141,6 +141,9 @@ impl Row {
             }
         }
         said.push('.');
+        if self.may_come_before_a_mail() {
+            said.push_str(" Before MAIL it lets the account wait instead, for 1 min at first and up to 1 h.");
+        }
         if self.class != Class::Reconnect {
             said.push_str(match self.connection {
                 Connection::Keep => "",
@@ -152,6 +155,13 @@ impl Row {
             said.push_str(" Raises an alert.");
         }
         said
+    }
+
+    /// Whether it refuses for good and fits at a stage at which nothing was said of any mail.
+    fn may_come_before_a_mail(&self) -> bool {
+        let for_good = [Class::Recipient, Class::Message, Class::Config].iter().any(|class| self.has_class(*class));
+        let early = |stage: &Stage| *stage < Stage::Mail;
+        for_good && (self.when.stages.is_empty() || self.when.stages.iter().any(early))
     }
 
     /// What it does for one of its classes, with the pause if that class waits.

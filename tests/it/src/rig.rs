@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, Config, Sandbox};
-use postroom_shared::account::{Account, AccountId};
+use postroom_shared::account::{Account, AccountId, client_hash};
 use postroom_shared::queue::Queue;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source, TokenSettings};
 use postroom_shared::store::Store;
@@ -114,16 +114,26 @@ impl Rig {
     /// # Errors
     /// If Redis is not reached.
     pub async fn add_account(&self, address: &str) -> anyhow::Result<AccountId> {
+        self.add_account_of(address, CLIENT_ID).await
+    }
+
+    /// As [`Rig::add_account`], with this OAuth2 client; the sandbox refuses every client but its own.
+    ///
+    /// # Errors
+    /// If Redis is not reached.
+    pub async fn add_account_of(&self, address: &str, client_id: &str) -> anyhow::Result<AccountId> {
         let id: AccountId = address.parse()?;
         let sealer = Sealer::from_settings(&TokenSettings::read(&mut self.source()))?;
         let credentials = Credentials {
-            client_id: CLIENT_ID.to_owned(),
+            client_id: client_id.to_owned(),
             client_secret: CLIENT_SECRET.to_owned().into(),
             refresh_token: Sandbox::refresh_token(address).into(),
         };
         credentials::save(&self.store().await?, &sealer, &id, &credentials).await?;
         // Most tests send more than a consumer's mailbox may in 24 hours.
-        self.queue().await?.put_account(&Account { limit: Some(1_000_000), ..Account::new(id.clone()) }).await?;
+        let client = Some(client_hash(client_id));
+        let account = Account { limit: Some(1_000_000), client, ..Account::new(id.clone()) };
+        self.queue().await?.put_account(&account).await?;
         Ok(id)
     }
 

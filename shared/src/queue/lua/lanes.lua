@@ -1,8 +1,9 @@
 -- Lanes: which accounts have mail that may go, who holds permits, and who is woken for it.
 
+-- A new permit means a new login: where none is left, connections that stand go on and no other begins.
 local function may_start(a)
   local it = account(a)
-  return it.exists and not it.held and it.permits < cap_of(it)
+  return it.exists and not it.held and it.permits < cap_of(it) and it.logins <= now
 end
 
 -- `waiting:` holds the accounts that have mail of a priority and may send it now; `ring:` those of them that may have
@@ -17,6 +18,7 @@ local function ring_one(a, p)
       if at then look_again(a, at) end
     end
   end
+  if may_send and it.logins > now and it.permits < cap_of(it) then look_again(a, it.logins) end
   redis.call(may_send and 'SADD' or 'SREM', WAITING .. p, a)
   if may_send and may_start(a) then
     redis.call('ZADD', RING .. p, 'NX', it.turn, a)

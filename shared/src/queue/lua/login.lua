@@ -1,5 +1,6 @@
 -- Asks for a login of an account. ARGV: account, burst, interval (ms). Answers 0, or for how long (ms) there is none left:
--- the account is held so long. A bucket of `burst` logins that fills by one each interval. Deliveries fill it, too
+-- the account is held so long, unless it may have another connection that stands: that one goes on, and no other begins
+-- meanwhile (`may_start`). A bucket of `burst` logins that fills by one each interval. Deliveries fill it, too
 -- (settle.lua): a fleet that sends pays for its logins, and only logins that lead to nothing are slowed.
 
 local a, burst, interval = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -13,7 +14,7 @@ if pause <= 0 then
   write_accounts()
   return 0
 end
-hold_account(a, 'login_limit', 'too many logins in a short time', pause, 0)
+if it.permits <= 1 then hold_account(a, 'login_limit', 'too many logins in a short time', pause, 0) end
 ring_all(a)
 write_accounts()
 wake_any(1)

@@ -10,6 +10,8 @@
 
 mod doubt;
 mod fleet;
+mod holds;
+mod parting;
 mod queue_accounts;
 mod queue_dead;
 mod queue_dead_limits;

@@ -101,7 +101,9 @@ async fn a_killed_workers_mails_come_back_when_its_lease_is_over() {
     let lease = [("POSTROOM_LEASE", "1s"), ("POSTROOM_SENT_ALLOWANCE", "1s")];
     let mut worker = rig.worker(&lease).unwrap();
     let jobs = push(&queue, &alice, 1).await;
-    under_way(&queue, 1).await;
+    // Killed any sooner, it would leave the silence to the other.
+    let met = || async { Ok(rig.sandbox.faults().first().filter(|fault| fault.fired == 1).map(|_| ())) };
+    until("the worker to be in its dialogue", PATIENCE, met).await.unwrap();
     let _other = rig.worker(&lease).unwrap();
     worker.kill().await.unwrap();
     let status = in_state(&queue, jobs[0].id, MailState::Sent).await;
