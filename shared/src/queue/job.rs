@@ -1,57 +1,27 @@
 //! What travels in Redis: a mail's envelope and frozen bytes, in a versioned, compressed record.
 //!
-//! Record: one byte for the form, then a zstd frame of a MessagePack map (1), or the map itself (2: what is kept of a mail
-//! that is done, too small to be worth packing). New fields must have a default, so that
-//! two versions of Postroom can live side by side; a change that cannot have one gets a new version byte.
+//! Record: one byte for the form, then
+//! 1. a zstd frame of a MessagePack map (large records, and all of earlier versions),
+//! 2. the map itself: what is kept of a mail that is done,
+//! 3. a zstd frame of the map, made with the dictionary in `job-3.dict`, which is frozen for ever (see `pack`).
+//!
+//! New fields must have a default, so that two versions of Postroom can live side by side; a change that cannot have
+//! one, or another dictionary, gets a new form byte. Every form that was ever written stays readable.
 
-use std::cell::RefCell;
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
+use super::pack::{self, Frame};
 use crate::address::Address;
 use crate::mail::Tag;
 use crate::message::Message;
 
 const PACKED: u8 = 1;
 const PLAIN: u8 = 2;
-/// Level 3 is zstd's own default: on mails of 2 KB it costs some 15 µs.
-const LEVEL: i32 = 3;
-/// No honest record is larger: the largest message (35,882,577 bytes) and its envelope.
-const LARGEST: usize = 40 << 20;
-
-thread_local! {
-    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    static UNPACKER: RefCell<Unpacker> = const { RefCell::new(Unpacker { zstd: None, room: Vec::new() }) };
-}
-
-/// What unpacking needs, kept from mail to mail.
-struct Unpacker {
-    zstd: Option<zstd::bulk::Decompressor<'static>>,
-    room: Vec<u8>,
-}
-
-impl Unpacker {
-    /// Room for a record larger than this is given back at once.
-    const KEPT: usize = 64 << 10;
-
-    fn unpack(&mut self, packed: &[u8], size: usize) -> Result<Job, JobError> {
-        if self.zstd.is_none() {
-            self.zstd = zstd::bulk::Decompressor::new().ok();
-        }
-        let zstd = self.zstd.as_mut().ok_or(JobError::Damaged)?;
-        self.room.clear();
-        self.room.reserve(size);
-        let job = match zstd.decompress_to_buffer(packed, &mut self.room) {
-            Ok(_) => rmp_serde::from_slice(&self.room).map_err(|_| JobError::Damaged),
-            Err(_) => Err(JobError::Damaged),
-        };
-        if self.room.capacity() > Self::KEPT {
-            self.room = Vec::new();
-        }
-        job
-    }
-}
+const TRAINED: u8 = 3;
+/// Room for all of a record but its bytes and its last event; most need less.
+const ENVELOPE: usize = 512;
 
 /// A mail as it travels. `bytes` is empty in the record that is kept after the mail is done. Its `Debug` shows no content.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +75,7 @@ impl fmt::Debug for Job {
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Written by a later version of Postroom, or not by Postroom at all.
-    #[error("the record has version {0}, this program reads 1 and 2")]
+    #[error("the record has version {0}, this program reads 1 to 3")]
     Version(u8),
     /// Cut or damaged.
     #[error("the record is damaged")]
@@ -138,17 +108,15 @@ impl Job {
     /// # Errors
     /// If it could not be compressed, which has not been seen.
     pub fn encode(&self) -> Result<Vec<u8>, JobError> {
-        let unwritable = |error: &dyn fmt::Display| JobError::Unwritable(error.to_string());
-        let plain = rmp_serde::to_vec_named(self).map_err(|error| unwritable(&error))?;
-        let packed = PACKER.with_borrow_mut(|packer| {
-            if packer.is_none() {
-                *packer = Some(zstd::bulk::Compressor::new(LEVEL)?);
-            }
-            packer.as_mut().map_or_else(|| Ok(Vec::new()), |packer| packer.compress(&plain))
-        });
-        let mut record = vec![PACKED];
-        record.append(&mut packed.map_err(|error| unwritable(&error))?);
-        Ok(record)
+        let write = |plain: &mut Vec<u8>| {
+            plain.reserve(self.bytes.len() + ENVELOPE);
+            rmp_serde::encode::write_named(plain, self).map_err(io::Error::other)
+        };
+        let form = |frame| match frame {
+            Frame::Alone => PACKED,
+            Frame::Trained => TRAINED,
+        };
+        pack::pack(write, form).map_err(|error| JobError::Unwritable(error.to_string()))
     }
 
     /// The record kept when the bytes are no longer needed, with the last event of the timeline (JSON) or nothing.
@@ -166,7 +134,7 @@ impl Job {
             last_event,
             bytes: &[],
         };
-        let mut record = Vec::with_capacity(512 + last_event.len());
+        let mut record = Vec::with_capacity(ENVELOPE + last_event.len());
         record.push(PLAIN);
         rmp_serde::encode::write_named(&mut record, &kept).map_err(|error| JobError::Unwritable(error.to_string()))?;
         Ok(record)
@@ -178,16 +146,14 @@ impl Job {
     /// If it is of an unknown version or damaged.
     pub fn decode(record: &[u8]) -> Result<Self, JobError> {
         let (version, packed) = record.split_first().ok_or(JobError::Damaged)?;
-        match *version {
-            PACKED => {}
-            PLAIN => return rmp_serde::from_slice(packed).map_err(|_| JobError::Damaged),
+        let read = |plain: &[u8]| rmp_serde::from_slice(plain).ok();
+        let job = match *version {
+            PACKED => pack::unpack(packed, Frame::Alone, read),
+            PLAIN => read(packed),
+            TRAINED => pack::unpack(packed, Frame::Trained, read),
             other => return Err(JobError::Version(other)),
-        }
-        let size = match zstd::zstd_safe::get_frame_content_size(packed) {
-            Ok(Some(size)) => usize::try_from(size).ok().filter(|size| *size <= LARGEST).ok_or(JobError::Damaged)?,
-            Ok(None) | Err(_) => return Err(JobError::Damaged),
         };
-        UNPACKER.with_borrow_mut(|unpacker| unpacker.unpack(packed, size))
+        job.ok_or(JobError::Damaged)
     }
 }
 
@@ -224,16 +190,58 @@ mod tests {
         assert_eq!(Job::decode(record).unwrap(), job());
     }
 
+    /// Fails if the dictionary was changed, which no record survives: a new dictionary is a new file and a new form.
+    #[test]
+    fn a_stored_record_of_version_3_stays_readable() {
+        let record = include_bytes!("fixtures/job-v3.bin");
+        assert_eq!(Job::decode(record).unwrap(), job());
+        let dictionary = zstd::zstd_safe::get_dict_id_from_frame(&record[1..]).map(u32::from);
+        assert_eq!(dictionary, Some(3));
+    }
+
+    #[test]
+    fn small_records_use_the_dictionary_and_large_ones_do_not() {
+        for (bytes, form) in [(0, TRAINED), (2_000, TRAINED), (32_000, TRAINED), (33_000, PACKED), (1_000_000, PACKED)]
+        {
+            let job = Job { bytes: b"Hello \r\n".repeat(bytes / 8), ..job() };
+            let record = job.encode().unwrap();
+            assert_eq!(record[0], form, "{bytes}");
+            assert_eq!(Job::decode(&record).unwrap(), job);
+        }
+    }
+
+    #[test]
+    fn a_record_of_one_form_is_not_read_as_another() {
+        let mut record = job().encode().unwrap();
+        record[0] = PACKED;
+        assert!(matches!(Job::decode(&record), Err(JobError::Damaged)));
+    }
+
+    #[test]
+    fn a_frame_that_claims_to_be_larger_than_any_message_is_refused() {
+        // The descriptor says: eight bytes of content size, one segment, no dictionary.
+        let mut record = vec![TRAINED, 0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+        record.extend_from_slice(&(1_u64 << 40).to_le_bytes());
+        record.extend_from_slice(&[1, 0, 0]);
+        for form in [PACKED, TRAINED] {
+            record[0] = form;
+            assert!(matches!(Job::decode(&record), Err(JobError::Damaged)));
+        }
+    }
+
     #[test]
     fn damage_is_told_and_never_panics() {
-        let record = job().encode().unwrap();
-        for end in 0..record.len() {
-            assert!(Job::decode(&record[..end]).is_err());
-        }
-        for at in 0..record.len() {
-            let mut broken = record.clone();
-            broken[at] ^= 0x55;
-            let _ = Job::decode(&broken);
+        let large = Job { bytes: (0..40_000_u32).flat_map(|n| (n / 3).to_le_bytes()).collect(), ..job() };
+        for (job, step) in [(job(), 1), (large, 97)] {
+            let record = job.encode().unwrap();
+            for end in (0..record.len()).step_by(step) {
+                assert!(Job::decode(&record[..end]).is_err());
+            }
+            for at in (0..record.len()).step_by(step) {
+                let mut broken = record.clone();
+                broken[at] ^= 0x55;
+                let _ = Job::decode(&broken);
+            }
         }
         assert!(matches!(Job::decode(&[9, 1, 2]), Err(JobError::Version(9))));
     }

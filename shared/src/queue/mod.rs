@@ -10,6 +10,7 @@ mod claim;
 mod dead;
 mod job;
 mod mails;
+mod pack;
 mod push;
 mod session;
 mod settle;
