@@ -63,7 +63,6 @@ struct Refused {
     stored: Millis,
     done: CancellationToken,
 }
-
 /// A mail that was claimed before the hold was stored may be heard of so long after it.
 const HEARD_LATE: Duration = Duration::from_millis(50);
 

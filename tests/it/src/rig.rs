@@ -68,6 +68,8 @@ impl Rig {
         set("POSTROOM_REDIS_URL", &redis.url());
         set("POSTROOM_SECRET_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
         set("POSTROOM_EHLO_NAME", "worker.test.example");
+        // The stand-in indexes at once.
+        set("POSTROOM_SENT_ALLOWANCE", "1s");
         set("PATH", &std::env::var_os("PATH").unwrap_or_default().to_string_lossy());
         environment.extend(options.settings);
         Ok(Self { redis, sandbox, environment, folder })
