@@ -33,7 +33,7 @@ local function settle_account(a, sum)
   local it = change(a)
   it.om, it.orc = math.max(0, it.om - sum.ends), math.max(0, it.orc - sum.orc)
   if sum.messages > 0 then spend(a, sum.messages, sum.recipients) end
-  if it.logins > now then it.logins = it.logins - sum.sent * earned end
+  it.logins = math.max(0, it.logins - sum.sent * earned)
   local on_trial = not is_proven(it)
   local first = tried(a, sum.proves)
   if on_trial or sum.messages < sum.ends then ring_all(a) end
