@@ -21,9 +21,9 @@ use crate::lanes::Lanes;
 /// Settlements gathered for one call.
 const BATCH: usize = 100;
 /// With so many more mails in hand, others are about to end: it pays to wait for them.
-const MORE_TO_COME: usize = 16;
+const MORE_TO_COME: usize = 48;
 /// How long at most.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(3);
 
 /// Stores what comes until the sending end of the settlements is dropped.
 pub async fn run(

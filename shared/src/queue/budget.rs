@@ -58,6 +58,8 @@ pub(super) struct State {
     proven: u64,
     messages_in_hand: u64,
     recipients_in_hand: u64,
+    /// The step under way, with its messages and recipients.
+    step: (u64, u64, u64),
     elsewhere: u64,
 }
 
@@ -70,7 +72,8 @@ impl State {
             proven: number(2),
             messages_in_hand: number(4),
             recipients_in_hand: number(5),
-            elsewhere: number(9),
+            step: (number(9), number(10), number(11)),
+            elsewhere: number(12),
         }
     }
 }
@@ -99,8 +102,9 @@ impl Queue {
         }
         let now = Millis::now();
         let number = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        let steps: Vec<_> = steps.iter().filter_map(|step| read_step(step)).collect();
-        Ok(Some(reckon(number(messages), number(recipients), &State::read(state.as_deref()), &steps, now)))
+        let state = State::read(state.as_deref());
+        let steps: Vec<_> = steps.iter().filter_map(|step| read_step(step)).chain([state.step]).collect();
+        Ok(Some(reckon(number(messages), number(recipients), &state, &steps, now)))
     }
 }
 
@@ -135,7 +139,7 @@ mod tests {
     fn what_is_older_than_a_day_is_free_again() {
         let now = Millis(10 * DAY);
         let steps = [(now.0 - DAY - STEP, 5, 50), (now.0 - DAY, 3, 30), (now.0, 2, 20)];
-        let state = State::read(Some("2 0 0 0 1 4 0 0 0 7 0 0.000"));
+        let state = State::read(Some("2 0 0 0 1 4 0 0 0 0 0 0 7 0 0.000"));
         let budget = reckon(Some(20), None, &state, &steps, now);
         let expected = Use { limit: Some(20), used: 5, in_hand: 1, elsewhere: 7, left: Some(7) };
         assert_eq!(budget.messages, expected);

@@ -15,6 +15,10 @@ use crate::account::AccountId;
 use crate::clock::Millis;
 use crate::id::MailId;
 use crate::store::StoreError;
+use crate::store::keys::ShardKeys;
+
+/// Records fetched in one call.
+const SLICE: usize = 100;
 
 /// What a worker asks for in one shard.
 #[derive(Debug)]
@@ -160,7 +164,26 @@ impl Queue {
             call.arg(account.reveal()).arg(*permits);
         }
         let row: Vec<Value> = call.invoke_async(&mut self.store.connection()).await?;
-        read_answer(row, claim.session)
+        let mut answer = read_answer(row, claim.session)?;
+        self.fetch_records(&keys, &mut answer.jobs).await?;
+        Ok(answer)
+    }
+
+    /// The records of jobs that were handed out. They stay where they are as long as the lease holds.
+    async fn fetch_records(&self, keys: &ShardKeys, jobs: &mut [Claimed]) -> Result<(), StoreError> {
+        for slice in jobs.chunks_mut(SLICE) {
+            let mut call = redis::cmd("MGET");
+            for claimed in slice.iter() {
+                call.arg(keys.job(claimed.id));
+            }
+            let records: Vec<Value> = call.query_async(&mut self.store.connection()).await?;
+            for (claimed, record) in slice.iter_mut().zip(records) {
+                if let Value::BulkString(record) = record {
+                    claimed.job = Job::decode(&record).map(Arc::new);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -179,15 +202,19 @@ fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, Stor
     }
     let more = read::<u8>(values.next())? == 1;
     let next_in = read_next_in(read(values.next())?);
-    let rows: Vec<Vec<Value>> = read(values.next())?;
+    let groups: Vec<Vec<String>> = read(values.next())?;
+    let now = Millis::now();
+    let mut jobs = Vec::new();
+    for group in &groups {
+        jobs.append(&mut read_group(group, session, now)?);
+    }
     let grants: Vec<(String, u32)> = read(values.next())?;
     let give_up: Vec<String> = read(values.next())?;
-    let now = Millis::now();
     Ok(ClaimAnswer {
         gone: false,
         more,
         next_in,
-        jobs: rows.into_iter().map(|row| read_job(row, session, now)).collect::<Result<_, _>>()?,
+        jobs,
         grants: grants
             .into_iter()
             .map(|(account, permits)| Ok((read_account(&account)?, permits)))
@@ -198,36 +225,37 @@ fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, Stor
     })
 }
 
-fn read_job(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<Claimed, StoreError> {
-    let mut values = row.into_iter();
-    let id: String = read(values.next())?;
-    let account: String = read(values.next())?;
-    let fence = read(values.next())?;
-    let attempts = read(values.next())?;
-    let open: String = read(values.next())?;
-    let leases_lost = read(values.next())?;
-    let doubt: String = read(values.next())?;
-    let begun = read::<u8>(values.next())? == 1;
-    let deadline = read(values.next())?;
-    let record = match values.next() {
-        Some(Value::BulkString(record)) => record,
-        _ => return Err(wrong("a job without a record")),
-    };
-    let id: MailId = id.parse().map_err(wrong)?;
-    Ok(Claimed {
+/// An account and its jobs.
+fn read_group(group: &[String], session: &SessionId, now: Millis) -> Result<Vec<Claimed>, StoreError> {
+    let (account, jobs) = group.split_first().ok_or_else(|| wrong("jobs without an account"))?;
+    let account = read_account(account)?;
+    let read = |job: &String| read_job(job, &account, session, now);
+    jobs.iter().map(|job| read(job).ok_or_else(|| wrong("a job in an unknown form"))).collect()
+}
+
+/// `id begun deadline`, and for one that was leased before ` fence attempts leases-lost doubt open`; `-`: none.
+fn read_job(job: &str, account: &AccountId, session: &SessionId, now: Millis) -> Option<Claimed> {
+    let mut words = job.split(' ');
+    let id: MailId = words.next()?.parse().ok()?;
+    let begun = words.next()? == "1";
+    let deadline = Millis(words.next()?.parse().ok()?);
+    let fence = words.next().map_or(Some(1), |fence| fence.parse().ok())?;
+    let mut next = || words.next().filter(|word| *word != "-").unwrap_or_default();
+    let (attempts, leases_lost, doubt, open) = (next(), next(), next(), next());
+    Some(Claimed {
         id,
-        account: read_account(&account)?,
+        account: account.clone(),
         session: session.clone(),
         fence,
-        attempts,
-        recipients: Recipients::read(&open),
-        leases_lost,
-        doubt: Doubt::read(&doubt),
+        attempts: attempts.parse().unwrap_or(0),
+        recipients: Recipients::read(open),
+        leases_lost: leases_lost.parse().unwrap_or(0),
+        doubt: Doubt::read(doubt),
         begun: Begun::new(begun),
         queued: id.made_at(),
-        deadline: Millis(deadline),
+        deadline,
         claimed: now,
-        job: Job::decode(&record).map(Arc::new),
+        job: Err(JobError::Damaged),
     })
 }
 

@@ -3,7 +3,8 @@
 -- pairs of account and permits still held (absolute, so that repeating them is harmless).
 -- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …},
 -- dead letters dropped for their age, and for their bytes}.
--- A job: {id, account, fence, attempts, open recipients, leases lost while begun, doubt, begun (0|1), deadline, job}.
+-- Jobs: for each account {account, job, …}. A job: 'id begun(0|1) deadline', and if it was leased before also ' fence attempts
+-- leases lost while begun, doubt, open recipients' (-: none).
 
 local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), math.floor(tonumber(ARGV[4]) / 2) * 2
 -- How long a session goes on with a lane before others that wait come first (ms).
@@ -30,7 +31,7 @@ more = more or by_age + by_bytes == 100
 
 -- 3. Jobs.
 local asked, pops = free, 0
-local jobs, ids, begun, grants, mine = {}, {}, {}, {}, {}
+local jobs, groups, ids, begun, grants, mine = {}, {}, {}, {}, {}, {}
 
 local lanes = redis.call('HGETALL', LANES .. s)
 for i = 1, #lanes, 2 do
@@ -40,65 +41,77 @@ end
 local by_account = {}
 for _, lane in ipairs(mine) do by_account[lane.a] = lane end
 
--- Hands out a mail if the account has room for its recipients. Answers nil if it has not: the mail keeps its place.
+-- Hands out a mail if the account has room for its recipients. Answers its recipients; nil if it cannot go any more, false if
+-- it has to wait for room. Its record is fetched by the worker: here it would only be copied.
 local function hand_out(id, a, p, room, begins)
   local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c')
-  if m[1] ~= 'ready' then return false end
-  local fence, more, recipients = '1', {}, tonumber(m[4] or '1')
+  if m[1] ~= 'ready' then return nil end
+  local recipients, again = m[4] and tonumber(m[4]) or 1, nil
+  local deadline, fence = m[2], '1'
   if m[3] then
     fence = string.format('%d', tonumber(m[3]) + 1)
-    more = redis.call('HMGET', MAIL .. id, 'n', 'o', 'k', 'u')
+    again = redis.call('HMGET', MAIL .. id, 'n', 'o', 'k', 'u')
   end
+  local doubt = again and again[4]
   -- What became of a mail in doubt is found out even after its deadline.
-  if tonumber(m[2]) <= now and not more[4] then bury(id, 'ready', 'expired') return false end
-  if recipients > room then
-    redis.call('LPUSH', LANE .. a .. ':' .. p, id)
-    return nil
-  end
-  local job = redis.call('GET', JOB .. id)
-  if not job then bury(id, 'ready', 'unreadable') return false end
+  if tonumber(deadline) <= now and not doubt then bury(id, 'ready', 'expired') return nil end
+  if recipients > room then return false end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
-  moved('ready', 'sending')
-  hand_over(a, recipients)
   ids[#ids + 1] = id
   -- One in doubt is looked for first.
-  begins = begins and not more[4]
+  begins = begins and not doubt
   if begins then begun[#begun + 1] = id end
-  jobs[#jobs + 1] =
-    { id, a, fence, more[1] or '0', more[2] or '', more[3] or '0', more[4] or '', begins and '1' or '0', m[2], job }
-  return true
+  local entry = id .. (begins and ' 1 ' or ' 0 ') .. deadline
+  if again then
+    local function word(text) return ' ' .. ((text and text ~= '') and text or '-') end
+    entry = entry .. ' ' .. fence .. word(again[1]) .. word(again[3]) .. word(again[4]) .. word(again[2])
+  end
+  local group = groups[a]
+  if not group then
+    group = { a }
+    groups[a] = group
+    jobs[#jobs + 1] = group
+  end
+  group[#group + 1] = entry
+  return recipients
+end
+
+-- The rest of a slice that has no room goes back, in its order.
+local function put_back(a, p, popped, from)
+  for j = #popped, from, -1 do redis.call('LPUSH', LANE .. a .. ':' .. p, popped[j]) end
+  redis.call('SREM', WAITING .. p, a)
+  look_again(a, frees_at(account(a)) or now + 60000)
 end
 
 -- Gives up to `want` mails of a lane, of which the first `ready` begin at once, on connections that stand.
 local function give(a, p, want, ready)
-  local it, got = account(a), 0
+  local it, got, taken = account(a), 0, 0
+  local _, room = left(it, p)
   want = math.min(want, allowed(it, p))
   while got < want and pops < MOST_POPS do
     local wanted = math.min(want - got, 100)
     local popped = redis.call('LPOP', LANE .. a .. ':' .. p, wanted)
     if not popped or #popped < wanted then redis.call('SREM', WAITING .. p, a) end
     if not popped then break end
+    pops = pops + #popped
     for i, id in ipairs(popped) do
-      pops = pops + 1
-      local _, room = left(it, p)
-      local given = hand_out(id, a, p, room, got < ready)
-      if given then got = got + 1 end
-      if given == nil then
-        -- No room for its recipients: the rest of the slice goes back before it.
-        for j = #popped, i + 1, -1 do redis.call('LPUSH', LANE .. a .. ':' .. p, popped[j]) end
-        if i < #popped then
-          redis.call('LREM', LANE .. a .. ':' .. p, 1, id)
-          redis.call('LPUSH', LANE .. a .. ':' .. p, id)
-        end
-        redis.call('SREM', WAITING .. p, a)
-        look_again(a, frees_at(it) or now + 60000)
+      local recipients = hand_out(id, a, p, room - taken, got < ready)
+      if recipients == false then
+        put_back(a, p, popped, i)
         want = got
         break
+      elseif recipients then
+        got, taken = got + 1, taken + recipients
       end
     end
   end
   if pops >= MOST_POPS then more = true end
   free = free - got
+  if got > 0 then
+    hand_over(a, got, taken)
+    bump('ready', -got)
+    bump('sending', got)
+  end
   if it.held or allowed(it, p) <= 0 then touch(a, p) end
   return got
 end

@@ -9,10 +9,10 @@ local PROOF_LASTS = 900000
 
 -- What scripts change, kept in the field `state`, in this order. permits: connections given out; turn: when it began one
 -- last; proven: when it last proved that it may send; start: when it began to be tried; om, orc: messages and recipients
--- that workers have in hand; um, ur: those of the last 24 hours, as the list LEDGER has them; le: the oldest step in
--- there; elsewhere: messages that Gmail must have counted besides; logins: up to when logins are used up, and tat: the rate
+-- that workers have in hand; um, ur: those of the last 24 hours, as the list LEDGER and the step under way have them; le:
+-- the oldest step of them; cs, cm, cr: the step under way, its messages and recipients; elsewhere: messages that Gmail must have counted besides; logins: up to when logins are used up, and tat: the rate
 -- (both as a GCRA).
-local STATE = { 'permits', 'turn', 'proven', 'start', 'om', 'orc', 'um', 'ur', 'le', 'elsewhere', 'logins', 'tat' }
+local STATE = { 'permits', 'turn', 'proven', 'start', 'om', 'orc', 'um', 'ur', 'le', 'cs', 'cm', 'cr', 'elsewhere', 'logins', 'tat' }
 local STATE_READ = '^' .. string.rep('(%S+) ', #STATE - 1) .. '(%S+)$'
 local STATE_WRITTEN = string.rep('%.0f ', #STATE - 1) .. '%.3f'
 
@@ -27,11 +27,12 @@ end
 local function trim_ledger(a, it)
   for _ = 1, 300 do
     if it.le == 0 or it.le + STEP + DAY > now then return end
-    local _, m, r = string.match(redis.call('LPOP', LEDGER .. a) or '0:0:0', '^(%d+):(%d+):(%d+)$')
+    local oldest = redis.call('LPOP', LEDGER .. a)
+    local _, m, r = string.match(oldest or '', '^(%d+):(%d+):(%d+)$')
+    if not m then m, r, it.cs, it.cm, it.cr = it.cm, it.cr, 0, 0, 0 end
     it.um, it.ur = math.max(0, it.um - tonumber(m)), math.max(0, it.ur - tonumber(r))
     local head = redis.call('LINDEX', LEDGER .. a, 0)
-    it.le = head and tonumber(string.match(head, '^%d+')) or 0
-    if not head then it.um, it.ur = 0, 0 end
+    it.le = head and tonumber(string.match(head, '^%d+')) or it.cs
     changed[a] = true
   end
 end
@@ -81,22 +82,23 @@ local function look_again(a, at) redis.call('ZADD', LATER, 'LT', math.ceil(at), 
 local function spend(a, messages, recipients)
   local it = change(a)
   local step = now - now % STEP
-  local b, m, r = string.match(redis.call('LINDEX', LEDGER .. a, -1) or '', '^(%d+):(%d+):(%d+)$')
-  if tonumber(b) == step then
-    redis.call('LSET', LEDGER .. a, -1, string.format('%.0f:%d:%d', step, m + messages, r + recipients))
-  else
-    redis.call('RPUSH', LEDGER .. a, string.format('%.0f:%d:%d', step, messages, recipients))
-    redis.call('PEXPIRE', LEDGER .. a, DAY + 2 * STEP)
+  if it.cs ~= step then
+    if it.cs > 0 then
+      redis.call('RPUSH', LEDGER .. a, string.format('%.0f:%d:%d', it.cs, it.cm, it.cr))
+      redis.call('PEXPIRE', LEDGER .. a, DAY + 2 * STEP)
+    end
+    it.cs, it.cm, it.cr = step, 0, 0
     if it.le == 0 then it.le = step end
   end
+  it.cm, it.cr = it.cm + messages, it.cr + recipients
   it.um, it.ur = it.um + messages, it.ur + recipients
 end
 
--- A worker took a mail with so many recipients in hand, or has it no more (by: -1).
-local function in_hand(a, by, recipients)
+-- Workers have mails no more that they had in hand.
+local function put_down(a, messages, recipients)
   local it = change(a)
-  it.om = math.max(0, it.om + by)
-  it.orc = math.max(0, it.orc + by * recipients)
+  it.om = math.max(0, it.om - messages)
+  it.orc = math.max(0, it.orc - recipients)
 end
 
 -- Whether the account proved lately that it may send.
@@ -144,11 +146,11 @@ local function frees_at(it)
   return at
 end
 
--- A mail of the account was handed out.
-local function hand_over(a, recipients)
-  in_hand(a, 1, recipients)
-  local it = accounts[a]
-  if it.rate then it.tat = used_up_to(it) + 1000 / it.rate end
+-- Mails of the account were handed out.
+local function hand_over(a, messages, recipients)
+  local it = change(a)
+  it.om, it.orc = it.om + messages, it.orc + recipients
+  if it.rate then it.tat = used_up_to(it) + messages * 1000 / it.rate end
   if not is_proven(it) and it.start == 0 then it.start = now end
 end
 

@@ -21,7 +21,7 @@ local function mend()
       redis.call('SREM', JOBS .. s, id)
       redis.call('SREM', BEGUN .. s, id)
       redis.call('HDEL', MAIL .. id, 'w')
-      in_hand(m[3], -1, tonumber(m[5] or '1'))
+      put_down(m[3], 1, tonumber(m[5] or '1'))
       to_lane(id, m[3], m[4], 'sending', true)
       touch(m[3], m[4])
     end

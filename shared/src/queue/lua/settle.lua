@@ -31,7 +31,7 @@ end
 
 local function settle_account(a, sum)
   local it = change(a)
-  it.om, it.orc = math.max(0, it.om - sum.ends), math.max(0, it.orc - sum.orc)
+  put_down(a, sum.ends, sum.orc)
   if sum.messages > 0 then spend(a, sum.messages, sum.recipients) end
   it.logins = math.max(0, it.logins - sum.sent * earned)
   local on_trial = not is_proven(it)
@@ -77,7 +77,7 @@ local function late(it, state, holder, a, attempts, recipients)
   if state == 'sending' then
     redis.call('SREM', JOBS .. holder, it.id)
     redis.call('SREM', BEGUN .. holder, it.id)
-    in_hand(a, -1, recipients)
+    put_down(a, 1, recipients)
     drop_load(holder, a)
   elseif state == 'dead' then
     unbury(it.id)

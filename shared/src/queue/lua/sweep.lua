@@ -23,7 +23,7 @@ local function take_back(id, s, begun)
   local a, recipients = m[3], tonumber(m[5] or '1')
   redis.call('HINCRBY', MAIL .. id, 'l', 1)
   redis.call('HDEL', MAIL .. id, 'w')
-  in_hand(a, -1, recipients)
+  put_down(a, 1, recipients)
   if begun then
     spend(a, 1, recipients)
     redis.call('HINCRBY', MAIL .. id, 'k', 1)

@@ -86,7 +86,7 @@ async fn what_is_older_than_a_day_may_be_sent_again() {
     let session = Session::open(&queue).await;
     let (old, new) = (Millis::now().0 - 90_000_000, Millis::now().0 - 3_600_000);
     let keys = queue.store().keys_of(&alice);
-    let state = format!("0 0 {} 0 0 0 8 16 {old} 0 0 0", Millis::now().0);
+    let state = format!("0 0 {} 0 0 0 8 16 {old} 0 0 0 0 0 0", Millis::now().0);
     redis::pipe()
         .cmd("RPUSH")
         .arg(keys.ledger(&alice))

@@ -42,7 +42,7 @@ pub async fn account(queue: &Queue, address: &str) -> AccountId {
 /// Makes an account one that sent a moment ago, so that it is not tried with one mail first.
 pub async fn prove(queue: &Queue, id: &AccountId) {
     let key = queue.store().keys_of(id).account(id);
-    let state = format!("0 0 {} 0 0 0 0 0 0 0 0 0", Millis::now().0);
+    let state = format!("0 0 {} 0 0 0 0 0 0 0 0 0 0 0 0", Millis::now().0);
     redis::cmd("HSET")
         .arg(key)
         .arg("state")
