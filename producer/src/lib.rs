@@ -48,7 +48,7 @@ pub use postroom_shared::account::AccountId;
 pub use postroom_shared::clock::Millis;
 pub use postroom_shared::id::MailId;
 pub use postroom_shared::mail::{Fault, Mail, Priority};
-pub use postroom_shared::queue::{MailState, MailStatus};
+pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, Why};
 pub use postroom_shared::reason::Reason;
 /// Why Redis did not do what was asked.
 pub use postroom_shared::store::StoreError as Error;

@@ -154,6 +154,12 @@ impl ShardKeys {
         self.key("sessions")
     }
 
+    /// What workers told of the fleet, such as connections an account: a hash.
+    #[must_use]
+    pub fn config(&self) -> String {
+        self.key("config")
+    }
+
     /// One account: a hash.
     #[must_use]
     pub fn account(&self, account: &AccountId) -> String {

@@ -1,6 +1,6 @@
 //! One mail, laid out for a person.
 
-use postroom::{MailState, MailStatus};
+use postroom::{MailState, MailStatus, Outlook};
 use postroom_shared::mail::Tag;
 use postroom_shared::queue::{Attempt, Event, What};
 
@@ -45,6 +45,9 @@ fn facts(status: &MailStatus) -> Table {
         table.pair("Held", format!("{} since {}, {}: {}", hold.reason.as_str(), hold.since, when(hold), hold.note));
         table.pair("", then(hold));
     }
+    if let Some(outlook) = &status.outlook {
+        table.pair("Goes", goes(outlook));
+    }
     if let Some(from) = &status.from {
         table.pair("From", from.reveal());
     }
@@ -73,6 +76,15 @@ fn facts(status: &MailStatus) -> Table {
         table.pair("Leases lost", status.leases_lost);
     }
     table
+}
+
+/// `probably at 2026-11-22T10:00:00.000Z (budget): its account's limit …`
+pub(in crate::cli) fn goes(outlook: &Outlook) -> String {
+    match (outlook.likely_at, outlook.why) {
+        (_, None) => outlook.note.clone(),
+        (Some(at), Some(why)) => format!("probably at {at} ({}): {}", why.as_str(), outlook.note),
+        (None, Some(why)) => format!("not before a person acts ({}): {}", why.as_str(), outlook.note),
+    }
 }
 
 /// What happened, and the server's words or what follows.

@@ -2,6 +2,7 @@
 //!
 //! A bad mail does not keep the others; a queue that does not answer ends the reading.
 
+mod delayed;
 mod input;
 mod places;
 mod report;
@@ -30,6 +31,8 @@ Fields of a mail: from, to, cc, bcc, reply_to, subject, text, html, headers,
 attachments, tags, account, priority, send_at, ttl, idempotency_key. With an
 idempotency key, sending a file again hands no mail over twice.
 
+A terminal is told on standard error when mails will not go now, and why.
+
 Bad mails are told on standard error, all of them; the good ones are handed
 over all the same (exit code 1).
 
@@ -55,7 +58,7 @@ pub(crate) struct Send {
     /// Wait until each is sent or dead; exit code 1 if one is not sent
     #[arg(long)]
     wait: bool,
-    /// Print one JSON object a mail: id, state, known (and reason)
+    /// Print one JSON object a mail: id, state, known, likely_at, why (and reason)
     #[arg(long)]
     json: bool,
 }

@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
 mod fleet;
+mod outlook;
 mod queue_accounts;
 mod queue_dead;
 mod queue_dead_limits;
