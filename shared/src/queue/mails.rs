@@ -9,6 +9,7 @@ use super::Queue;
 use super::claim::Recipients;
 use super::job::Job;
 use super::outlook::Outlook;
+use super::pools::pool_of;
 use super::session::wrong;
 use super::timeline::{Attempt, Event, What};
 use crate::account::{AccountId, Hold};
@@ -16,6 +17,7 @@ use crate::address::Address;
 use crate::clock::Millis;
 use crate::id::MailId;
 use crate::mail::{Priority, Tag};
+use crate::pool::PoolName;
 use crate::reason::Reason;
 use crate::reply::Reply;
 use crate::store::StoreError;
@@ -122,6 +124,9 @@ pub struct MailStatus {
     pub reason: Option<Reason>,
     /// Which account sends it.
     pub account: AccountId,
+    /// The pool that it belongs to: another account of it sends it when this one may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolName>,
     /// Its priority.
     pub priority: Priority,
     /// When it was handed over.
@@ -320,6 +325,7 @@ pub(super) fn read_status(
         state,
         reason: field("r").parse().ok(),
         account: field("a").parse().map_err(wrong)?,
+        pool: pool_of(field("g")),
         priority: Priority::from_letter(field("p").chars().next().unwrap_or('n')).unwrap_or_default(),
         queued_at: Millis(number("q")),
         at: Millis(number("t")),

@@ -12,6 +12,7 @@ mod job;
 mod mails;
 mod outlook;
 mod outlooks;
+mod pools;
 mod push;
 mod session;
 mod settle;
@@ -34,6 +35,7 @@ pub use job::{Job, JobError};
 pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
 pub use outlook::{Outlook, Waiting, Why, outlook};
 pub use outlooks::Place;
+pub use pools::Pooled;
 pub use push::{NewJob, PushError, Pushed};
 pub use session::{Beat, SessionId, Wake};
 pub use settle::{Begin, Outcome, Settled, Settlement};
@@ -64,8 +66,8 @@ impl Scripts {
     fn new() -> Self {
         let with_lib = |text| {
             let [lib, limits] = [include_str!("lua/lib.lua"), include_str!("lua/limits.lua")];
-            let [lanes, sweep] = [include_str!("lua/lanes.lua"), include_str!("lua/sweep.lua")];
-            Script::new(&[lib, limits, lanes, sweep, text])
+            let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
+            Script::new(&[lib, limits, pools, lanes, include_str!("lua/sweep.lua"), text])
         };
         Self {
             push: with_lib(include_str!("lua/push.lua")),

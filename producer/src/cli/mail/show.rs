@@ -40,6 +40,9 @@ fn facts(status: &MailStatus) -> Table {
     if status.may_double {
         table.pair("", MAY_DOUBLE);
     }
+    if let Some(pool) = &status.pool {
+        table.pair("Pool", pool);
+    }
     table.pair("Account", status.account.reveal());
     if let Some(hold) = &status.held {
         table.pair("Held", format!("{} since {}, {}: {}", hold.reason.as_str(), hold.since, when(hold), hold.note));
@@ -100,6 +103,15 @@ fn told(event: &Event) -> (String, String) {
         What::Cancelled => ("cancelled".to_owned(), String::new()),
         What::Retried { via: None } => ("retried".to_owned(), "by an operator".to_owned()),
         What::Retried { via: Some(via) } => ("retried".to_owned(), format!("by an operator, through {}", via.reveal())),
+        What::Moved { from, to, why } => {
+            let why = match why.as_str() {
+                "held" => "it is held",
+                "budget" => "its budget is used up",
+                "removed" => "it was removed",
+                _ => "the other one has more left",
+            };
+            ("moved".to_owned(), format!("from {} to {}: {why}", from.reveal(), to.reveal()))
+        }
         What::Discarded => ("discarded".to_owned(), "by an operator".to_owned()),
         What::Dropped { limit } => {
             ("discarded".to_owned(), format!("the dead letters had passed their limit by {limit}"))

@@ -42,8 +42,13 @@ for _, lane in ipairs(mine) do by_account[lane.a] = lane end
 
 -- Hands out a mail if the account has room for its recipients. Answers nil if it has not: the mail keeps its place.
 local function hand_out(id, a, p, room, begins)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c')
-  if m[1] ~= 'ready' then return false end
+  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c', 'a', 'g')
+  -- An entry of a mail that moved to another account is no place of it.
+  if m[5] ~= a then return false end
+  if m[1] ~= 'ready' then
+    if m[6] then forget_pooled(id, a, p) end
+    return false
+  end
   local fence, more, recipients = '1', {}, tonumber(m[4] or '1')
   if m[3] then
     fence = string.format('%d', tonumber(m[3]) + 1)
@@ -55,6 +60,7 @@ local function hand_out(id, a, p, room, begins)
     redis.call('LPUSH', LANE .. a .. ':' .. p, id)
     return nil
   end
+  if m[6] then forget_pooled(id, a, p) end
   local job = redis.call('GET', JOB .. id)
   if not job then bury(id, 'ready', 'unreadable') return false end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)

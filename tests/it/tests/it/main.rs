@@ -10,6 +10,7 @@
 
 mod fleet;
 mod outlook;
+mod pools;
 mod queue_accounts;
 mod queue_dead;
 mod queue_dead_limits;
