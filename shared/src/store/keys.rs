@@ -186,6 +186,12 @@ impl ShardKeys {
         self.key(&format!("lane:{}:{priority}", account.reveal()))
     }
 
+    /// One account's mails of pools of a priority, while they lie in that lane: a sorted set.
+    #[must_use]
+    pub fn pooled(&self, account: &AccountId, priority: char) -> String {
+        self.key(&format!("pooled:{}:{priority}", account.reveal()))
+    }
+
     /// What one account sent in the last 24 hours: a list, see `lua/limits.lua`.
     #[must_use]
     pub fn ledger(&self, account: &AccountId) -> String {

@@ -11,6 +11,7 @@
 mod fleet;
 mod outlook;
 mod pools;
+mod pools_sending;
 mod queue_accounts;
 mod queue_dead;
 mod queue_dead_limits;
