@@ -28,6 +28,10 @@ pub(crate) fn choose(
     for account in accounts {
         groups.entry(store.shard_of(&account)).or_default().push(account);
     }
+    // The same key must find the same shard again, for that is where it is remembered.
+    if let Some(key) = mail.idempotency_key() {
+        return Ok(by_hash(key, &groups).and_then(|shard| groups.remove(&shard)).unwrap_or_default());
+    }
     Ok(pick(groups, root_of(&probe.bytes).as_deref(), |account| directory.left(account)))
 }
 
@@ -50,7 +54,11 @@ fn shard_of_thread(root: &str, groups: &BTreeMap<u16, Vec<AccountId>>) -> Option
     if let Some(shard) = ours.map(MailId::shard) {
         return groups.contains_key(&shard).then_some(shard);
     }
-    let hash = root.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+    by_hash(root, groups)
+}
+
+fn by_hash(text: &str, groups: &BTreeMap<u16, Vec<AccountId>>) -> Option<u16> {
+    let hash = text.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
     groups.keys().nth(hash.checked_rem(groups.len())?).copied()
 }
 

@@ -15,8 +15,8 @@ const MAILS: usize = 40;
 
 async fn postroom(rig: &Rig, arguments: &[&str]) -> String {
     let ran = rig.postroom(arguments).await.unwrap();
-    assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.err);
-    ran.out
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
+    ran.stdout
 }
 
 #[tokio::test]
@@ -35,8 +35,8 @@ async fn an_account_that_is_refused_for_the_day_hands_its_mails_to_the_other() {
     let mail = |i: usize| json!({ "from": SHOP, "to": "ann@example.org", "subject": format!("{i}"), "text": "Hi" });
     let lines: Vec<String> = (0..MAILS).map(|i| mail(i).to_string()).collect();
     let sent = rig.postroom_with(&["send", "-", "--pool", "shop"], lines.join("\n").as_bytes()).await.unwrap();
-    assert_eq!(sent.code, 0, "{}", sent.err);
-    let ids: Vec<MailId> = sent.out.lines().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    let ids: Vec<MailId> = sent.stdout.lines().map(|id| id.parse().unwrap()).collect();
     for account in &accounts {
         let waiting: u64 = queue.standing(account).await.unwrap().unwrap().waiting.iter().sum();
         assert_eq!(waiting, MAILS as u64 / 2, "both have the same left, so each gets its half");
