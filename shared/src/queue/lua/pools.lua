@@ -125,8 +125,11 @@ local function change_account(id, from, to, p, pool)
   remember_thread(pool, to)
 end
 
+-- Their order is that of the lane: by microseconds, with a mail more for each of a call (it takes longer than one).
+local noted_at = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function note_pooled(id, a, p, front)
-  redis.call('ZADD', POOLED .. a .. ':' .. p, front and 0 or now, id)
+  noted_at = noted_at + 1
+  redis.call('ZADD', POOLED .. a .. ':' .. p, front and 0 or string.format('%.0f', noted_at), id)
   placed(a, p)
 end
 local function forget_pooled(id, a, p) redis.call('ZREM', POOLED .. a .. ':' .. p, id) end

@@ -6,10 +6,11 @@ use postroom_shared::account::{Account, AccountId, Pause};
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::Priority;
+use postroom_shared::pool::Pool;
 use postroom_shared::queue::{MailState, MailStatus, NewJob, Outcome, Pooled, Queue, What};
 use postroom_shared::reason::Reason;
 
-use crate::support::{Session, job, prove, queue};
+use crate::support::{Session, job, prove, queue, queue_with};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const A_DAY: Pause = Pause::For { least: Duration::from_secs(86_400), most: Duration::from_secs(86_400) };
@@ -113,7 +114,7 @@ async fn mail_of_a_held_account_moves_in_slices_and_goes() {
         seen.extend(jobs.iter().map(|claimed| claimed.id));
         session.settle_all(&jobs, Outcome::Sent).await;
     }
-    assert_eq!(seen, ids, "in the order in which they came, each once");
+    assert!(seen == ids, "in the order in which they came, each once");
     let one = status(&queue, ids[7]).await;
     assert_eq!((one.state, one.attempts, moves(&one)), (MailState::Sent, 1, vec!["held"]));
     // What is kept of a mail that moved ends like that of any other.
@@ -280,4 +281,46 @@ async fn mails_that_find_no_account_are_looked_at_again_only_when_something_chan
     queue.resume(&accounts[1]).await.unwrap();
     sweep(&session).await;
     assert_eq!(spread(&queue, &ids, &accounts).await, [0, 120]);
+}
+
+#[tokio::test]
+async fn with_several_shards_a_mail_stays_among_the_accounts_of_its_own() {
+    let (_redis, queue) = queue_with(&[("POSTROOM_SHARDS", "4")]).await;
+    let mut accounts = Vec::new();
+    for (name, limit) in [("a", 10), ("b", 20), ("c", 30), ("d", 40), ("e", 50), ("f", 60), ("g", 70), ("h", 80)] {
+        let id = limited(&queue, name, limit).await;
+        let alias = vec!["shop@example.com".parse().unwrap()];
+        let known = queue.account(&id).await.unwrap().unwrap();
+        queue.change_account(&Account { aliases: alias, ..known }).await.unwrap();
+        accounts.push((id, u64::from(limit)));
+    }
+    let shard = |id: &AccountId| queue.store().shard_of(id);
+    let mut left = std::collections::BTreeMap::<u16, u64>::new();
+    for (id, limit) in &accounts {
+        *left.entry(shard(id)).or_default() += limit;
+    }
+    assert!(left.len() > 1, "the accounts lie in several shards");
+    let members = accounts.iter().map(|(id, _)| id.clone()).collect();
+    queue.put_pool(&Pool { name: "shop".parse().unwrap(), accounts: members }).await.unwrap();
+    let client = postroom::Client::over(queue.clone());
+    let mail = |key: Option<String>, headers: serde_json::Value| {
+        serde_json::json!({ "from": "shop@example.com", "to": "ann@example.org", "text": "Hi", "pool": "shop",
+            "idempotency_key": key, "headers": headers })
+    };
+    let none = || serde_json::json!({});
+    let first = client.send(mail(None, none())).await.unwrap().id;
+    assert_eq!(Some(first.shard()), left.iter().max_by_key(|(_, left)| **left).map(|(shard, _)| *shard));
+    for n in 0..10 {
+        let key = Some(format!("key-{n}"));
+        let sent = client.send(mail(key.clone(), none())).await.unwrap();
+        assert_eq!(shard(&status(&queue, sent.id).await.account), sent.id.shard());
+        // Another client has read the accounts anew: what is left has changed, the shard of the key has not.
+        let again = postroom::Client::over(queue.clone()).send(mail(key, none())).await.unwrap();
+        assert_eq!((again.id, again.known), (sent.id, true));
+    }
+    // An answer goes to the shard of the mail that it answers, and to the same account.
+    let one = status(&queue, first).await;
+    let answer = serde_json::json!({ "In-Reply-To": one.message_id });
+    let answer = client.send(mail(None, answer)).await.unwrap().id;
+    assert_eq!(status(&queue, answer).await.account, one.account);
 }
