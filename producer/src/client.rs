@@ -10,7 +10,7 @@ use futures::future::join_all;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::Fault;
-use postroom_shared::queue::{MailState, MailStatus, NewJob, PushError, Pushed, Queue};
+use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue};
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use postroom_shared::store::StoreError;
 use serde::Serialize;
@@ -208,7 +208,16 @@ impl Client {
         join_all(tasks).await.into_iter().flatten().collect()
     }
 
-    /// All that is known of a mail; `None`: there is no such mail (any more).
+    /// Where mails stand and when they will probably go: what to ask after handing many over, with their ids in that order.
+    /// `None`: there is no such mail (any more).
+    ///
+    /// # Errors
+    /// If Redis did not answer.
+    pub async fn outlooks(&self, ids: &[MailId]) -> Result<Vec<Option<Place>>, StoreError> {
+        self.queue.outlooks(ids).await
+    }
+
+    /// All that is known of a mail, with when it will probably go and why not now; `None`: there is no such mail (any more).
     ///
     /// # Errors
     /// If Redis did not answer.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use postroom_shared::account::{Account, AccountId};
 use postroom_shared::address::Address;
-use postroom_shared::mail::Fault;
+use postroom_shared::mail::{Fault, unknown};
+use postroom_shared::pool::{Pool, PoolName};
 use postroom_shared::queue::Queue;
 use postroom_shared::store::StoreError;
 use tokio::sync::Mutex;
@@ -21,6 +22,33 @@ const BELIEVED: Duration = Duration::from_secs(5);
 pub struct Directory {
     aliases: HashMap<AccountId, Vec<AccountId>>,
     by_alias: HashMap<AccountId, Vec<AccountId>>,
+    pools: HashMap<PoolName, Vec<AccountId>>,
+    /// What the accounts of pools have left of their budgets; read only where there are several shards.
+    left: HashMap<AccountId, u64>,
+}
+
+/// Who sends a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    /// This account.
+    Account(AccountId),
+    /// One account of a pool.
+    Pool {
+        /// The pool.
+        pool: PoolName,
+        /// Those of its accounts that may send with the mail's From; at least one.
+        accounts: Vec<AccountId>,
+    },
+}
+
+impl Sender {
+    /// What stands for it in a fingerprint.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Account(account) => account.reveal().as_bytes(),
+            Self::Pool { pool, .. } => pool.as_str().as_bytes(),
+        }
+    }
 }
 
 impl Directory {
@@ -37,6 +65,51 @@ impl Directory {
             directory.aliases.insert(account.id.clone(), aliases);
         }
         directory
+    }
+
+    /// The same directory with pools.
+    #[must_use]
+    pub fn with_pools(mut self, pools: Vec<Pool>) -> Self {
+        self.pools = pools.into_iter().map(|pool| (pool.name, pool.accounts)).collect();
+        self
+    }
+
+    /// What an account of a pool has left of its budget; 0 if it is held.
+    pub(crate) fn left(&self, account: &AccountId) -> u64 {
+        self.left.get(account).copied().unwrap_or(0)
+    }
+
+    /// The accounts of a pool that may send a mail: those that Gmail lets send with its From.
+    ///
+    /// # Errors
+    /// If there is no such pool, or none of its accounts may.
+    pub fn choose_of(&self, from: &Address, pool: &PoolName) -> Result<Sender, Fault> {
+        let Some(members) = self.pools.get(pool) else {
+            return Err(fault("pool", self.no_such_pool(pool)));
+        };
+        let from_id = AccountId::from(from);
+        let fits = |member: &&AccountId| {
+            self.aliases.get(*member).is_some_and(|aliases| from_id == **member || aliases.contains(&from_id))
+        };
+        let accounts: Vec<AccountId> = members.iter().filter(fits).cloned().collect();
+        if accounts.is_empty() {
+            let message = format!(
+                "Gmail would rewrite From, for {from} is neither the address nor a declared alias of any account of pool \
+                 {pool}: declare it with `postroom account add ACCOUNT --alias FROM --keep-credentials` for those that shall \
+                 send it; see `postroom pool show {pool}`"
+            );
+            return Err(fault("from", message));
+        }
+        Ok(Sender::Pool { pool: pool.clone(), accounts })
+    }
+
+    fn no_such_pool(&self, pool: &PoolName) -> String {
+        if self.pools.is_empty() {
+            return "no pool has been put yet: put one with `postroom pool put NAME ADDRESS...`".to_owned();
+        }
+        let mut known: Vec<&str> = self.pools.keys().map(PoolName::as_str).collect();
+        known.sort_unstable();
+        unknown("pool", pool.as_str(), &known)
     }
 
     /// The account that sends a mail: the one that was asked for, else the one that From belongs to.
@@ -125,10 +198,33 @@ impl Remembered {
             return Ok(Arc::clone(directory));
         }
         let at = Instant::now();
-        let directory = Arc::new(Directory::new(&queue.accounts().await?));
+        let (accounts, pools) = (queue.accounts().await?, queue.pools().await?);
+        let mut directory = Directory::new(&accounts).with_pools(pools);
+        if queue.store().shards() > 1 {
+            directory.left = left_of(&directory.pools, queue).await?;
+        }
+        let directory = Arc::new(directory);
         *last = Some((at, Arc::clone(&directory)));
         Ok(directory)
     }
+}
+
+/// What the accounts of pools have left: of those that are held nothing.
+async fn left_of(
+    pools: &HashMap<PoolName, Vec<AccountId>>,
+    queue: &Queue,
+) -> Result<HashMap<AccountId, u64>, StoreError> {
+    let mut found = HashMap::new();
+    for account in pools.values().flatten() {
+        if found.contains_key(account) {
+            continue;
+        }
+        let standing = queue.standing(account).await?;
+        let free = standing.filter(|standing| standing.account.holds.is_empty());
+        let left = free.map_or(0, |standing| standing.budget.messages.left.unwrap_or(u64::from(u32::MAX)));
+        found.insert(account.clone(), left);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -170,6 +266,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_pool_sends_by_those_that_may_write_this_from() {
+        let pool = |name: &str, members: &[&str]| Pool {
+            name: name.parse().unwrap(),
+            accounts: members.iter().map(|id| id.parse().unwrap()).collect(),
+        };
+        let accounts = [
+            account("a@example.com", &["Shop@example.com"]),
+            account("b@example.com", &["shop@example.com"]),
+            account("c@example.com", &[]),
+        ];
+        let members = ["a@example.com", "b@example.com", "c@example.com", "gone@example.com"];
+        let directory = Directory::new(&accounts).with_pools(vec![pool("shop", &members), pool("news", &members[2..])]);
+        let choose = |from: &str, name: &str| directory.choose_of(&from.parse().unwrap(), &name.parse().unwrap());
+        let Sender::Pool { accounts, .. } = choose("shop@example.com", "shop").unwrap() else { panic!() };
+        assert_eq!(accounts.iter().map(AccountId::reveal).collect::<Vec<_>>(), members[..2]);
+        let Sender::Pool { accounts, .. } = choose("c@example.com", "shop").unwrap() else { panic!() };
+        assert_eq!(accounts.len(), 1);
+        let table = [
+            ("shop@example.com", "news", "from", "nor a declared alias of any account of pool news"),
+            ("gone@example.com", "shop", "from", "Gmail would rewrite From"),
+            ("shop@example.com", "shp", "pool", "unknown pool \"shp\": did you mean \"shop\"?"),
+            ("shop@example.com", "elsewhere", "pool", "use one of news, shop"),
+        ];
+        for (from, name, field, words) in table {
+            let fault = choose(from, name).unwrap_err();
+            assert!(fault.field == field && fault.message.contains(words), "{fault}");
+        }
+        let none = Directory::new(&[]).choose_of(&"a@example.com".parse().unwrap(), &"shop".parse().unwrap());
+        assert!(none.unwrap_err().message.contains("postroom pool put"));
     }
 
     #[test]

@@ -4,16 +4,15 @@
 
 use std::fmt;
 
-use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::{Fault, Faults, Mail};
-use postroom_shared::message::Message;
-use postroom_shared::queue::{Job, NewJob, Queue};
+use postroom_shared::message::{Message, root_of};
+use postroom_shared::queue::{Job, NewJob, Pooled, Queue};
 use serde::Serialize;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Sender};
 use crate::draft::Draft;
-use crate::fingerprint;
+use crate::{fingerprint, shards};
 
 /// All that is wrong with a mail: each fault with its field, never an address in the clear.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,13 +62,23 @@ pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Mi
         Ok(mail) => mail,
         Err(faults) => return Err(turned_by_parser(draft, faults, directory, now)),
     };
-    let account =
+    let sender =
         choose(&mail, draft, directory).map_err(|fault| Turned { refusal: fault.into(), by_directory: true })?;
-    freeze(&mail, account, queue, now).map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
+    freeze(&mail, sender, directory, queue, now)
+        .map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
 }
 
-fn choose(mail: &Mail, draft: &Draft, directory: &Directory) -> Result<AccountId, Fault> {
-    directory.choose(&mail.from().address, draft.account().or(mail.account()))
+fn choose(mail: &Mail, draft: &Draft, directory: &Directory) -> Result<Sender, Fault> {
+    let from = &mail.from().address;
+    // What stands beside the mail takes the place of what it says itself.
+    let (account, pool) = match (draft.account(), draft.pool()) {
+        (None, None) => (mail.account(), mail.pool()),
+        beside => beside,
+    };
+    match pool {
+        Some(pool) => directory.choose_of(from, pool),
+        None => directory.choose(from, account).map(Sender::Account),
+    }
 }
 
 /// The parser's faults, and the one about its sender if that can be told.
@@ -81,19 +90,34 @@ fn turned_by_parser(draft: &Draft, faults: Faults, directory: &Directory, now: M
     Turned { refusal, by_directory }
 }
 
-fn freeze(mail: &Mail, account: AccountId, queue: &Queue, now: Millis) -> Result<NewJob, Faults> {
-    let id = queue.new_id(&account, now);
-    let message = Message::freeze(mail, id, now)?;
+fn freeze(mail: &Mail, sender: Sender, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Faults> {
     let idempotency = match mail.idempotency_key() {
-        Some(key) => Some((key.to_owned(), fingerprint::of(mail, &account)?)),
+        Some(key) => Some((key.to_owned(), fingerprint::of(mail, &sender)?)),
         None => None,
     };
+    let (account, pool) = match sender {
+        Sender::Account(account) => (account, None),
+        Sender::Pool { pool, accounts } => {
+            let accounts = shards::choose(mail, accounts, directory, queue, now)?;
+            let Some(first) = accounts.first().cloned() else {
+                return Err(Faults::one("pool", format!("pool {pool} has no account")));
+            };
+            (first, Some(Pooled { pool, accounts, thread: Vec::new() }))
+        }
+    };
+    let id = queue.new_id(&account, now);
+    let message = Message::freeze(mail, id, now)?;
+    let pool = pool.map(|pooled| {
+        let thread = root_of(&message.bytes).into_iter().chain([message.message_id.clone()]).collect();
+        Pooled { thread, ..pooled }
+    });
     Ok(NewJob {
         id,
         priority: mail.priority(),
         send_at: mail.send_at(),
         ttl: mail.ttl(),
         idempotency,
+        pool,
         job: Job::new(message, mail.tags().to_vec()),
         account,
     })

@@ -8,6 +8,7 @@ use std::fmt;
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::{Faults, Mail};
+use postroom_shared::pool::PoolName;
 use serde_json::Value;
 
 use crate::new_mail::NewMail;
@@ -17,6 +18,7 @@ use crate::new_mail::NewMail;
 pub struct Draft {
     form: Form,
     account: Option<AccountId>,
+    pool: Option<PoolName>,
 }
 
 #[derive(Clone)]
@@ -43,17 +45,29 @@ impl Draft {
     /// The same mail, sent by `account` whatever it says itself.
     #[must_use]
     pub fn with_account(mut self, account: AccountId) -> Self {
-        self.account = Some(account);
+        (self.account, self.pool) = (Some(account), None);
+        self
+    }
+
+    /// The same mail, sent by an account of `pool` whatever it says itself.
+    #[must_use]
+    pub fn with_pool(mut self, pool: PoolName) -> Self {
+        (self.account, self.pool) = (None, Some(pool));
         self
     }
 
     fn new(form: Form) -> Self {
-        Self { form, account: None }
+        Self { form, account: None, pool: None }
     }
 
     /// The account that was asked for beside the mail.
     pub(crate) fn account(&self) -> Option<&AccountId> {
         self.account.as_ref()
+    }
+
+    /// The pool that was asked for beside the mail.
+    pub(crate) fn pool(&self) -> Option<&PoolName> {
+        self.pool.as_ref()
     }
 
     /// The mail, or all that is wrong with it.
@@ -76,7 +90,8 @@ impl Draft {
         };
         let from = value.get("from")?;
         let account = value.get("account").unwrap_or(&Value::Null);
-        let alone = serde_json::json!({ "from": from, "to": from, "text": "", "account": account });
+        let pool = value.get("pool").unwrap_or(&Value::Null);
+        let alone = serde_json::json!({ "from": from, "to": from, "text": "", "account": account, "pool": pool });
         Mail::from_json(&alone, now).ok()
     }
 }

@@ -3,20 +3,21 @@
 //! It is taken from the mail as it was understood, so neither the order of fields in JSON nor the time of handing over
 //! counts. `send_at` does not count either: once that time has passed, it cannot be told from "now".
 
-use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::{Faults, Mail};
 use postroom_shared::message::Message;
 use sha2::{Digest, Sha256};
 
+use crate::directory::Sender;
+
 /// Later than any `send_at`, so that every Date comes out the same.
 const NEVER: Millis = Millis(u64::MAX);
 
-/// The fingerprint of a mail that `account` sends.
-pub(crate) fn of(mail: &Mail, account: &AccountId) -> Result<String, Faults> {
+/// The fingerprint of a mail that an account or a pool sends.
+pub(crate) fn of(mail: &Mail, sender: &Sender) -> Result<String, Faults> {
     let message = Message::freeze(mail, same_id(), NEVER)?;
-    let mut parts: Vec<&[u8]> = vec![account.reveal().as_bytes(), message.envelope.from.reveal().as_bytes()];
+    let mut parts: Vec<&[u8]> = vec![sender.as_bytes(), message.envelope.from.reveal().as_bytes()];
     parts.extend(message.envelope.recipients.iter().map(|address| address.reveal().as_bytes()));
     parts.push(b"tags");
     for tag in mail.tags() {
@@ -52,7 +53,7 @@ mod tests {
 
     fn print_at(json: &str, now: Millis) -> String {
         let mail = Mail::from_json_bytes(json.as_bytes(), now).unwrap();
-        of(&mail, &"shop@example.com".parse().unwrap()).unwrap()
+        of(&mail, &Sender::Account("shop@example.com".parse().unwrap())).unwrap()
     }
 
     fn print(json: &str) -> String {
@@ -89,6 +90,6 @@ mod tests {
         let prints: std::collections::HashSet<String> = table.iter().map(|json| print(json)).collect();
         assert_eq!(prints.len(), table.len());
         let mail = Mail::from_json_bytes(table[0].as_bytes(), NOW).unwrap();
-        assert!(!prints.contains(&of(&mail, &"news@example.com".parse().unwrap()).unwrap()));
+        assert!(!prints.contains(&of(&mail, &Sender::Account("news@example.com".parse().unwrap())).unwrap()));
     }
 }

@@ -29,7 +29,7 @@
 //! | [`client`] | the client itself, and what can go wrong with it |
 //! | [`draft`], [`new_mail`] | the forms in which an app may give a mail |
 //! | [`door`] | what happens to a mail before it is stored: parse, choose the account, freeze |
-//! | [`directory`] | which account may send as which address |
+//! | [`directory`] | which account may send as which address, and the pools |
 //! | [`settings`] | what the program `postroom` reads from its surroundings; the client reads nothing |
 
 pub mod client;
@@ -39,6 +39,7 @@ pub mod draft;
 mod fingerprint;
 pub mod new_mail;
 pub mod settings;
+mod shards;
 
 pub use client::{Cancelled, Client, SendError, Sent};
 pub use door::Refusal;
@@ -48,7 +49,8 @@ pub use postroom_shared::account::AccountId;
 pub use postroom_shared::clock::Millis;
 pub use postroom_shared::id::MailId;
 pub use postroom_shared::mail::{Fault, Mail, Priority};
-pub use postroom_shared::queue::{MailState, MailStatus};
+pub use postroom_shared::pool::PoolName;
+pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, Why};
 pub use postroom_shared::reason::Reason;
 /// Why Redis did not do what was asked.
 pub use postroom_shared::store::StoreError as Error;

@@ -36,6 +36,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Mail(command) => cli::mail::run(command, &mut context).await?,
         Command::Account(command) => cli::account::run(command, &mut context).await?,
         Command::Dead(command) => cli::dead::run(command, &mut context).await?,
+        Command::Pool(command) => cli::pool::run(command, &mut context).await?,
         Command::Queue(command) => cli::queue::run(command, &mut context).await?,
         // Answered above: it needs neither settings nor Redis.
         Command::Explain(_) => {}

@@ -39,6 +39,8 @@ pub struct NewMail {
     pub tags: BTreeMap<String, String>,
     /// The account that sends it; `None`: the one that `from` belongs to.
     pub account: Option<String>,
+    /// The pool of which one account sends it, instead of `account`.
+    pub pool: Option<String>,
     /// How soon it goes among the account's mails.
     pub priority: Priority,
     /// When it shall go; `None`: now.
@@ -79,6 +81,7 @@ impl NewMail {
             "attachments": self.attachments.iter().map(NewAttachment::to_json).collect::<Vec<_>>(),
             "tags": given(&self.tags),
             "account": self.account,
+            "pool": self.pool,
             "priority": self.priority,
             "send_at": self.send_at.map(written),
             "ttl": self.ttl.map(|ttl| ttl.as_secs()),

@@ -27,6 +27,12 @@ impl Millis {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// This point in time, later by so many milliseconds.
+    #[must_use]
+    pub fn after_millis(self, span: u64) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+
     /// From `earlier` to here; nothing if `earlier` is the later one.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

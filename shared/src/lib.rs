@@ -9,6 +9,7 @@ pub mod clock;
 pub mod id;
 pub mod mail;
 pub mod message;
+pub mod pool;
 pub mod queue;
 pub mod reason;
 pub mod replies;

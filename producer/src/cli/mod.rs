@@ -7,6 +7,7 @@ pub(crate) mod dead;
 pub(crate) mod explain;
 pub(crate) mod mail;
 pub(crate) mod output;
+pub(crate) mod pool;
 mod prompt;
 pub(crate) mod queue;
 pub(crate) mod send;
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// The Gmail accounts that send
     #[command(subcommand)]
     Account(account::Account),
+    /// Accounts that send for each other
+    #[command(subcommand)]
+    Pool(pool::Pool),
     /// What failed for good: look, retry, discard
     #[command(subcommand)]
     Dead(dead::Dead),

@@ -9,7 +9,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 use jiff::{Span, SpanRelativeTo};
-use postroom::{AccountId, MailId};
+use postroom::{AccountId, MailId, PoolName};
 use postroom_shared::address::Address;
 
 /// A parser of one value whose complaint tells the argument's name, not what was typed.
@@ -35,6 +35,10 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Quiet<T> {
 
 pub(super) fn account_id(text: &str) -> Result<AccountId, String> {
     text.parse().map_err(|error: postroom_shared::address::AddressError| error.to_string())
+}
+
+pub(super) fn pool_name(text: &str) -> Result<PoolName, String> {
+    text.parse()
 }
 
 pub(super) fn address(text: &str) -> Result<Address, String> {

@@ -88,7 +88,8 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 /// `unknown field "subjct": did you mean "subject"?`
-pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+#[must_use]
+pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let wanted: String = name.to_lowercase().chars().take(60).collect();
     let near = known
         .iter()

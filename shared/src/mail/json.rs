@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fault::{Faults, unknown};
 use super::mailbox::{MAX_LIST, Mailbox, parse_address, parse_list};
-use super::{Content, Mail, Options, Parts, attachment, check_recipients, distinct, header, tag, time};
+use super::{Content, Mail, Options, Parts, attachment, check_recipients, check_sender, distinct, header, tag, time};
 use crate::account::AccountId;
 use crate::clock::Millis;
 
@@ -23,6 +23,7 @@ const FIELDS: &[&str] = &[
     "attachments",
     "tags",
     "account",
+    "pool",
     "priority",
     "send_at",
     "ttl",
@@ -49,6 +50,7 @@ pub(super) fn parse(value: &Value, now: Millis) -> Result<Mail, Faults> {
     let headers = walk.get("headers").map(|value| header::parse(value, walk.faults)).unwrap_or_default();
     let attachments = walk.get("attachments").map(|value| attachment::parse(value, walk.faults)).unwrap_or_default();
     let options = walk.options(now);
+    check_sender(&options, "pool", walk.faults);
     if walk.get("text").or(walk.get("html")).is_none() {
         faults.add("", "no body: give text, html or both");
     }
@@ -158,6 +160,7 @@ impl<'a> Walk<'a> {
         Options {
             tags: self.get("tags").map(|value| tag::parse(value, self.faults)).unwrap_or_default(),
             account: self.checked("account", |value| account(text_of(value)?)),
+            pool: self.checked("pool", |value| text_of(value)?.parse()),
             priority: self.checked("priority", |value| text_of(value)?.parse()).unwrap_or_default(),
             send_at: self.checked("send_at", |value| time::send_at(value, now)).flatten(),
             ttl: self.checked("ttl", time::ttl),

@@ -21,13 +21,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::attachment::Attachment;
-pub use self::fault::{Fault, Faults};
+pub use self::fault::{Fault, Faults, unknown};
 pub use self::mailbox::Mailbox;
 pub use self::priority::Priority;
 pub use self::tag::Tag;
 use crate::account::AccountId;
 use crate::address::Address;
 use crate::clock::Millis;
+use crate::pool::PoolName;
 
 /// Recipients of one mail, over to, cc and bcc: what Gmail takes over SMTP.
 pub const MAX_RECIPIENTS: usize = 100;
@@ -74,6 +75,7 @@ pub(crate) struct Raw {
 pub(crate) struct Options {
     pub(crate) tags: Vec<Tag>,
     pub(crate) account: Option<AccountId>,
+    pub(crate) pool: Option<PoolName>,
     pub(crate) priority: Priority,
     pub(crate) send_at: Option<Millis>,
     pub(crate) ttl: Option<Duration>,
@@ -143,6 +145,12 @@ impl Mail {
         self.options.account.as_ref()
     }
 
+    /// The pool of which one account shall send it.
+    #[must_use]
+    pub fn pool(&self) -> Option<&PoolName> {
+        self.options.pool.as_ref()
+    }
+
     /// How soon it shall go, compared with others of its account.
     #[must_use]
     pub fn priority(&self) -> Priority {
@@ -171,6 +179,7 @@ impl Mail {
     #[must_use]
     pub fn with_account(mut self, account: AccountId) -> Self {
         self.options.account = Some(account);
+        self.options.pool = None;
         self
     }
 
@@ -198,6 +207,13 @@ impl fmt::Debug for Mail {
             .field("content", &kind)
             .field("priority", &self.options.priority)
             .finish_non_exhaustive()
+    }
+}
+
+/// A mail is sent by an account or by a pool.
+fn check_sender(options: &Options, field: &str, faults: &mut Faults) {
+    if options.account.is_some() && options.pool.is_some() {
+        faults.add(field, "an account is given, too: give one of them");
     }
 }
 

@@ -5,8 +5,11 @@
 
 mod header;
 mod parts;
+mod thread;
 
 use std::fmt;
+
+pub use self::thread::root_of;
 
 use crate::address::Address;
 use crate::clock::Millis;

@@ -238,7 +238,7 @@ impl Queue {
     }
 }
 
-fn read_account(id: AccountId, fields: &HashMap<String, String>) -> Result<Account, StoreError> {
+pub(super) fn read_account(id: AccountId, fields: &HashMap<String, String>) -> Result<Account, StoreError> {
     let field = |name: &str| fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
     let number = |name: &str| field(name).map(str::parse::<u32>).transpose().map_err(wrong);
     let causes: HashMap<String, Hold> =

@@ -5,19 +5,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::Queue;
-use super::session::wrong;
-use crate::account::AccountId;
+use crate::account::{Account, AccountId};
 use crate::clock::Millis;
 use crate::store::StoreError;
 
 /// The ledger's window (gmail.md, "Limits") and its steps, as in `lua/limits.lua`.
-const DAY: u64 = 86_400_000;
-const STEP: u64 = 300_000;
+pub(super) const DAY: u64 = 86_400_000;
+pub(super) const STEP: u64 = 300_000;
 /// How long a proof lasts, as in `lua/limits.lua`.
 const PROOF_LASTS: u64 = 900_000;
 
 /// An account's budget of 24 hours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// Messages.
     pub messages: Use,
@@ -25,8 +24,21 @@ pub struct Budget {
     pub recipients: Use,
     /// When some of what is used is free again; `None`: nothing is used.
     pub frees_at: Option<Millis>,
+    /// Per cent of both limits that only urgent mail may use.
+    pub urgent_share: u32,
+    /// How fast it may send; `None`: as quickly as mails go.
+    pub rate: Option<Rate>,
     /// Whether the account proved lately that it may send; else it is tried with one mail first.
     pub proven: bool,
+}
+
+/// How fast an account may send, over the whole fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Mails a second.
+    pub per_second: f64,
+    /// Mails that may go at once after a pause.
+    pub burst: u32,
 }
 
 /// What is used of a limit.
@@ -51,29 +63,46 @@ impl Use {
     }
 }
 
+/// A step of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Step {
+    since: u64,
+    pub(super) messages: u64,
+    pub(super) recipients: u64,
+}
+
+impl Step {
+    /// When all of it is older than 24 hours.
+    pub(super) fn frees_at(&self) -> Millis {
+        Millis(self.since + STEP + DAY)
+    }
+}
+
 /// The field `state` of an account: numbers in the order of `STATE` in `lua/limits.lua`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct State {
     pub(super) permits: u64,
     proven: u64,
     messages_in_hand: u64,
     recipients_in_hand: u64,
     /// The step under way, with its messages and recipients.
-    step: (u64, u64, u64),
+    pub(super) step: Step,
     elsewhere: u64,
+    pub(super) rate_used_to: f64,
 }
 
 impl State {
     pub(super) fn read(text: Option<&str>) -> Self {
-        let numbers: Vec<u64> = text.unwrap_or_default().split(' ').map(|word| word.parse().unwrap_or(0)).collect();
-        let number = |place: usize| numbers.get(place).copied().unwrap_or(0);
+        let words: Vec<&str> = text.unwrap_or_default().split(' ').collect();
+        let number = |place: usize| words.get(place).and_then(|word| word.parse().ok()).unwrap_or(0);
         Self {
             permits: number(0),
             proven: number(2),
             messages_in_hand: number(4),
             recipients_in_hand: number(5),
-            step: (number(9), number(10), number(11)),
+            step: Step { since: number(9), messages: number(10), recipients: number(11) },
             elsewhere: number(12),
+            rate_used_to: words.get(14).and_then(|word| word.parse().ok()).unwrap_or(0.0),
         }
     }
 }
@@ -84,49 +113,29 @@ impl Queue {
     /// # Errors
     /// If Redis did not answer, or holds what cannot be read.
     pub async fn budget(&self, id: &AccountId) -> Result<Option<Budget>, StoreError> {
-        let keys = self.store.keys_of(id);
-        let (fields, steps): (Vec<Option<String>>, Vec<String>) = redis::pipe()
-            .cmd("HMGET")
-            .arg(keys.account(id))
-            .arg(&["kind", "lm", "lr", "state"])
-            .cmd("LRANGE")
-            .arg(keys.ledger(id))
-            .arg(0)
-            .arg(-1)
-            .query_async(&mut self.store.connection())
-            .await?;
-        let [kind, messages, recipients, state] =
-            <[Option<String>; 4]>::try_from(fields).map_err(|_| wrong("an account without its fields"))?;
-        if kind.is_none() {
-            return Ok(None);
-        }
-        let now = Millis::now();
-        let number = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        let state = State::read(state.as_deref());
-        let steps: Vec<_> = steps.iter().filter_map(|step| read_step(step)).chain([state.step]).collect();
-        Ok(Some(reckon(number(messages), number(recipients), &state, &steps, now)))
+        Ok(self.standing(id).await?.map(|standing| standing.budget))
     }
 }
 
 /// `<step>:<messages>:<recipients>`
-fn read_step(text: &str) -> Option<(u64, u64, u64)> {
+pub(super) fn read_step(text: &str) -> Option<Step> {
     let mut numbers = text.split(':').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+    let mut next = || numbers.next()?.ok();
+    Some(Step { since: next()?, messages: next()?, recipients: next()? })
 }
 
-fn reckon(
-    messages: Option<u64>,
-    recipients: Option<u64>,
-    state: &State,
-    steps: &[(u64, u64, u64)],
-    now: Millis,
-) -> Budget {
-    let counted = || steps.iter().filter(|(step, ..)| step + STEP + DAY > now.0);
-    let used = |of: fn(&(u64, u64, u64)) -> u64| counted().map(of).sum();
+/// An account's budget, by its ledger.
+pub(super) fn reckon(account: &Account, state: &State, steps: &[Step], now: Millis) -> Budget {
+    let (messages, recipients) = account.budget();
+    let counted = || steps.iter().filter(|step| step.frees_at() > now);
+    let used = |of: fn(&Step) -> u64| counted().map(of).sum();
+    let messages = Some(u64::from(messages));
     Budget {
-        messages: Use::new(messages, used(|step| step.1), state.messages_in_hand, state.elsewhere),
-        recipients: Use::new(recipients, used(|step| step.2), state.recipients_in_hand, 0),
-        frees_at: counted().next().map(|(step, ..)| Millis(step + STEP + DAY)),
+        messages: Use::new(messages, used(|step| step.messages), state.messages_in_hand, state.elsewhere),
+        recipients: Use::new(recipients.map(u64::from), used(|step| step.recipients), state.recipients_in_hand, 0),
+        frees_at: counted().next().map(Step::frees_at),
+        urgent_share: account.urgent_share,
+        rate: account.rate.map(|per_second| Rate { per_second, burst: account.burst.unwrap_or(1) }),
         proven: state.proven > 0 && now.0.saturating_sub(state.proven) < PROOF_LASTS,
     }
 }
@@ -138,13 +147,16 @@ mod tests {
     #[test]
     fn what_is_older_than_a_day_is_free_again() {
         let now = Millis(10 * DAY);
-        let steps = [(now.0 - DAY - STEP, 5, 50), (now.0 - DAY, 3, 30), (now.0, 2, 20)];
-        let state = State::read(Some("2 0 0 0 1 4 0 0 0 0 0 0 7 0 0.000"));
-        let budget = reckon(Some(20), None, &state, &steps, now);
+        let step = |since, messages, recipients| Step { since, messages, recipients };
+        let steps = [step(now.0 - DAY - STEP, 5, 50), step(now.0 - DAY, 3, 30), step(now.0, 2, 20)];
+        let state = State::read(Some("2 0 0 0 1 4 0 0 0 0 0 0 7 0 0.125"));
+        let account = Account { limit: Some(20), ..Account::new("a@example.com".parse().unwrap()) };
+        let budget = reckon(&account, &state, &steps, now);
         let expected = Use { limit: Some(20), used: 5, in_hand: 1, elsewhere: 7, left: Some(7) };
         assert_eq!(budget.messages, expected);
         assert_eq!((budget.recipients.used, budget.recipients.left), (50, None));
         assert_eq!((budget.frees_at, budget.proven), (Some(Millis(now.0 + STEP)), false));
-        assert_eq!(state.permits, 2);
+        assert_eq!((state.permits, state.rate_used_to), (2, 0.125));
+        assert_eq!(read_step("300000:2:20"), Some(step(300_000, 2, 20)));
     }
 }

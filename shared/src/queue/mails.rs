@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Queue;
 use super::claim::Recipients;
 use super::job::Job;
+use super::outlook::Outlook;
+use super::pools::pool_of;
 use super::session::wrong;
 use super::timeline::{Attempt, Event, What};
 use crate::account::{AccountId, Hold};
@@ -15,6 +17,7 @@ use crate::address::Address;
 use crate::clock::Millis;
 use crate::id::MailId;
 use crate::mail::{Priority, Tag};
+use crate::pool::PoolName;
 use crate::reason::Reason;
 use crate::reply::Reply;
 use crate::store::StoreError;
@@ -121,6 +124,9 @@ pub struct MailStatus {
     pub reason: Option<Reason>,
     /// Which account sends it.
     pub account: AccountId,
+    /// The pool that it belongs to: another account of it sends it when this one may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolName>,
     /// Its priority.
     pub priority: Priority,
     /// When it was handed over.
@@ -136,6 +142,9 @@ pub struct MailStatus {
     /// Why its account may not send now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
+    /// When it will probably go, and why not now; absent in listings and of a mail that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
     /// `MAIL FROM`; absent if the record cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Address>,
@@ -207,7 +216,9 @@ impl Queue {
         timeline.insert(0, Event { at: status.queued_at, what: What::Queued });
         status.timeline = timeline;
         if !status.state.is_final() {
-            status.held = self.account(&status.account).await?.and_then(|account| account.hold().cloned());
+            let standing = self.standing(&status.account).await?;
+            status.held = standing.as_ref().and_then(|standing| standing.account.hold().cloned());
+            status.outlook = self.outlook_of(id, &fields, standing.as_ref()).await?;
         }
         Ok(Some(status))
     }
@@ -314,6 +325,7 @@ pub(super) fn read_status(
         state,
         reason: field("r").parse().ok(),
         account: field("a").parse().map_err(wrong)?,
+        pool: pool_of(field("g")),
         priority: Priority::from_letter(field("p").chars().next().unwrap_or('n')).unwrap_or_default(),
         queued_at: Millis(number("q")),
         at: Millis(number("t")),
@@ -321,6 +333,7 @@ pub(super) fn read_status(
         attempts: u32::try_from(number("n")).unwrap_or(u32::MAX),
         leases_lost: u32::try_from(number("l")).unwrap_or(u32::MAX),
         held: None,
+        outlook: None,
         from: job.as_ref().map(|job| job.from.clone()),
         recipients,
         tags: job.as_ref().map(|job| job.tags.clone()).unwrap_or_default(),

@@ -10,10 +10,14 @@ mod claim;
 mod dead;
 mod job;
 mod mails;
+mod outlook;
+mod outlooks;
 mod pack;
+mod pools;
 mod push;
 mod session;
 mod settle;
+mod standing;
 mod stats;
 mod timeline;
 mod told;
@@ -24,15 +28,19 @@ use crate::settings::{LimitSettings, RedisSettings};
 use crate::store::{Script, Store, StoreError};
 
 pub use accounts::AccountError;
-pub use budget::{Budget, Use};
+pub use budget::{Budget, Rate, Use};
 pub use change::ViaError;
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use job::{Job, JobError};
 pub use mails::{ListFilter, MailState, MailStatus, RecipientFate};
+pub use outlook::{Outlook, Waiting, Why, outlook};
+pub use outlooks::Place;
+pub use pools::Pooled;
 pub use push::{NewJob, PushError, Pushed};
 pub use session::{Beat, SessionId, Wake};
 pub use settle::{Begin, Outcome, Settled, Settlement};
+pub use standing::Standing;
 pub use stats::{LaneStats, QueueStats};
 pub use timeline::{Attempt, Event, What};
 
@@ -60,8 +68,8 @@ impl Scripts {
     fn new() -> Self {
         let with_lib = |text| {
             let [lib, limits] = [include_str!("lua/lib.lua"), include_str!("lua/limits.lua")];
-            let [lanes, sweep] = [include_str!("lua/lanes.lua"), include_str!("lua/sweep.lua")];
-            Script::new(&[lib, limits, lanes, sweep, text])
+            let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
+            Script::new(&[lib, limits, pools, lanes, include_str!("lua/sweep.lua"), text])
         };
         Self {
             push: with_lib(include_str!("lua/push.lua")),

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::Queue;
 use super::job::{Job, JobError};
+use super::pools::Pooled;
 use crate::account::AccountId;
 use crate::clock::Millis;
 use crate::id::MailId;
@@ -36,6 +37,8 @@ pub struct NewJob {
     pub ttl: Option<Duration>,
     /// The app's idempotency key with a fingerprint of the mail it came with.
     pub idempotency: Option<(String, String)>,
+    /// The pool of which one account sends it, chosen when it is stored; `account` is any of them then, for the shard.
+    pub pool: Option<Pooled>,
     /// What travels.
     pub job: Job,
 }
@@ -140,7 +143,7 @@ impl Queue {
             let ttl = new.ttl.unwrap_or(self.limits.mail_ttl);
             call.arg(new.id.to_string()).arg(new.account.reveal()).arg(new.priority.letter().to_string());
             call.arg(new.send_at.map_or(0, |at| at.0)).arg(millis(ttl)).arg(hash).arg(print);
-            call.arg(new.job.recipients.len().max(1)).arg(record.as_slice());
+            call.arg(new.job.recipients.len().max(1)).arg(Pooled::written(new.pool.as_ref())).arg(record.as_slice());
         }
         match call.invoke_async::<Vec<(String, String)>>(&mut self.store.connection()).await {
             Ok(rows) => rows.iter().map(|(word, id)| answer(word, id)).collect(),

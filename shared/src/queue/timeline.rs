@@ -52,6 +52,16 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         via: Option<AccountId>,
     },
+    /// It is a mail of a pool, and another account of it sends it from then on.
+    Moved {
+        /// The account before.
+        from: AccountId,
+        /// The account from then on.
+        to: AccountId,
+        /// What kept the account before: `held`, `budget` or `removed`; `chosen`: nothing, another had more budget left
+        /// when the mail became due.
+        why: String,
+    },
     /// An operator threw it away.
     Discarded,
     /// A dead letter was thrown away because the dead letters had passed a limit.

@@ -18,6 +18,10 @@
 //! next script of any worker takes back its jobs and permits, a slice at a time. `idle` holds the sessions that found
 //! nothing to do: a push publishes to the worker of one of them, on `pr:wake:<worker>`.
 //!
+//! A mail of a **pool** lies in the lane of one of several accounts, like any other, and is noted in `pooled:` besides, so that
+//! it is found when that account may not send. `later` holds accounts to be looked at again at a time, and entries
+//! `move <u|n|b> <account>` for such mails that look for another one. See `lua/pools.lua`.
+//!
 //! # Lives
 //! | key | made by | ends |
 //! |---|---|---|
@@ -29,6 +33,10 @@
 //! | `dead` | settle, claim, sweep, account | entries by retry or discard, or by a late delivery; what passes `POSTROOM_DEAD_RETENTION` or `POSTROOM_DEAD_BYTES` by claim |
 //! | `holds`, `later` | whoever holds an account, or finds it at a limit | empty by themselves |
 //! | `ledger:` | settle, sweep: what an account sent, in steps of five minutes | entries after 24 hours |
+//! | `pooled:<account>:<u|n|b>` | push, settle, sweep: mails of pools that lie in that lane, by when they came there | entries with their turn, or when they move |
+//! | `moving`, `stuck` | whoever finds that an account with such mails may not send; a walk through them, and walks that left some | empty by themselves |
+//! | `thread:<pool>:<hash>` | push, and with a mail that moves: the account that sent the last mail of a thread | 30 days after that |
+//! | `pr:pools` | `pool put` | `pool remove` |
 //! | `told:` | a worker that heard a reply of which the table says what it means after some | a day after the first |
 //! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
 //! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
@@ -44,6 +52,8 @@ use crate::id::MailId;
 pub const SHARDS: &str = "pr:shards";
 /// The ids of all accounts: a set.
 pub const ACCOUNTS: &str = "pr:accounts";
+/// The pools: a hash of names and their accounts (a JSON array).
+pub const POOLS: &str = "pr:pools";
 
 /// Names that scripts know by a constant, and what follows the shard's prefix.
 const NAMES: &[(&str, &str)] = &[
@@ -61,6 +71,10 @@ const NAMES: &[(&str, &str)] = &[
     ("HOLDS", "holds"),
     ("LATER", "later"),
     ("LEDGER", "ledger:"),
+    ("POOLED", "pooled:"),
+    ("MOVING", "moving"),
+    ("STUCK", "stuck"),
+    ("THREAD", "thread:"),
     ("PERMITS", "permits:"),
     ("LOAD", "load:"),
     ("SESSIONS", "sessions"),
@@ -154,6 +168,12 @@ impl ShardKeys {
         self.key("sessions")
     }
 
+    /// What workers told of the fleet, such as connections an account: a hash.
+    #[must_use]
+    pub fn config(&self) -> String {
+        self.key("config")
+    }
+
     /// One account: a hash.
     #[must_use]
     pub fn account(&self, account: &AccountId) -> String {
@@ -164,6 +184,12 @@ impl ShardKeys {
     #[must_use]
     pub fn lane(&self, account: &AccountId, priority: char) -> String {
         self.key(&format!("lane:{}:{priority}", account.reveal()))
+    }
+
+    /// One account's mails of pools of a priority, while they lie in that lane: a sorted set.
+    #[must_use]
+    pub fn pooled(&self, account: &AccountId, priority: char) -> String {
+        self.key(&format!("pooled:{}:{priority}", account.reveal()))
     }
 
     /// What one account sent in the last 24 hours: a list, see `lua/limits.lua`.

@@ -1,13 +1,12 @@
 //! `postroom account list` and `show`: what is known of accounts, and what a person can do about a hold.
 
-use postroom::{AccountId, Millis, Reason};
+use postroom::{AccountId, Millis, Priority, Reason};
 use postroom_shared::account::{Account, Hold};
-use postroom_shared::queue::LaneStats;
+use postroom_shared::queue::{Budget, Standing, Use};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::cli::output::Out;
-use crate::cli::queue::waiting;
 use crate::cli::table::Table;
 use crate::cli::{Context, Failure};
 
@@ -16,7 +15,8 @@ use crate::cli::{Context, Failure};
 struct Shown<'a> {
     #[serde(flatten)]
     account: &'a Account,
-    waiting: &'a BTreeMap<String, u64>,
+    budget: &'a Budget,
+    waiting: BTreeMap<&'static str, u64>,
     permits: u64,
 }
 
@@ -41,24 +41,25 @@ pub(super) async fn list(json: bool, context: &mut Context) -> Result<(), Failur
 }
 
 pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> Result<(), Failure> {
-    let stats = context.queue().stats().await?;
-    let Some(lane) = stats.lanes.into_iter().find(|lane| lane.account.id == *id) else {
+    let Some(standing) = context.queue().standing(id).await? else {
         return Err(Failure::failed("there is no such account: see `postroom account list`"));
     };
     if json {
-        return context.out.json(&Shown { account: &lane.account, waiting: &lane.waiting, permits: lane.permits });
+        let Standing { account, budget, permits, .. } = &standing;
+        let waiting = Priority::ALL.map(Priority::as_str).into_iter().zip(standing.waiting).collect();
+        return context.out.json(&Shown { account, budget, waiting, permits: *permits });
     }
-    print(&lane, &mut context.out)
+    print(&standing, &mut context.out)
 }
 
-fn print(lane: &LaneStats, out: &mut Out) -> Result<(), Failure> {
-    let account = &lane.account;
+fn print(standing: &Standing, out: &mut Out) -> Result<(), Failure> {
+    let account = &standing.account;
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());
     table.pair("Kind", account.kind.as_str());
     table.pair("Aliases", aliases(account));
-    table.pair("Limit", format!("{} (messages in any 24 hours)", or_default(account.limit)));
     table.pair("Connections", format!("{} at once", or_default(account.connections)));
+    print_budget(&standing.budget, &mut table);
     if account.holds.is_empty() {
         table.pair("Held", "no");
     }
@@ -68,10 +69,41 @@ fn print(lane: &LaneStats, out: &mut Out) -> Result<(), Failure> {
         table.pair("", format!("since {}, {}", hold.since, when(hold)));
         table.pair("", then(hold));
     }
-    let [urgent, normal, bulk] = waiting(lane);
+    let [urgent, normal, bulk] = standing.waiting;
     table.pair("Waiting", format!("{urgent} urgent, {normal} normal, {bulk} bulk"));
-    table.pair("Permits", format!("{} held by workers", lane.permits));
+    table.pair("Permits", format!("{} held by workers", standing.permits));
     table.print(out, "")
+}
+
+fn print_budget(budget: &Budget, table: &mut Table) {
+    table.pair("Messages", used(&budget.messages));
+    table.pair("Recipients", used(&budget.recipients));
+    if budget.urgent_share > 0 {
+        table.pair("", format!("{} % of both are kept for urgent mail", budget.urgent_share));
+    }
+    if let Some(at) = budget.frees_at {
+        table.pair("", format!("the next of them are free again at {at}"));
+    }
+    let rate =
+        budget.rate.map(|rate| format!("{} mails a second, {} at once after a pause", rate.per_second, rate.burst));
+    table.pair("Rate", rate.unwrap_or_else(|| "as quickly as they go".to_owned()));
+    let trial = if budget.proven {
+        "no, it proved lately that it may send"
+    } else {
+        "yes, it has sent nothing lately: it is tried with one mail first, then with twice as many each second"
+    };
+    table.pair("Trial", trial);
+}
+
+/// `3 of 500 used in 24 hours, 1 in hand, 496 left`
+fn used(it: &Use) -> String {
+    let limit = it.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+    let elsewhere = match it.elsewhere {
+        0 => String::new(),
+        count => format!(", {count} counted elsewhere by Gmail"),
+    };
+    let left = it.left.map_or_else(|| "no limit".to_owned(), |left| format!("{left} left"));
+    format!("{}{limit} used in 24 hours, {} in hand{elsewhere}, {left}", it.used, it.in_hand)
 }
 
 fn or_default(number: Option<u32>) -> String {

@@ -16,6 +16,8 @@ use super::table::Table;
 use super::values::{account_id, mail_id, quiet};
 use super::{Context, Failure};
 
+pub(super) use show::goes;
+
 const SHOW_HELP: &str = "\
 Examples:
   postroom mail show 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10

@@ -1,6 +1,6 @@
 //! One mail, laid out for a person.
 
-use postroom::{MailState, MailStatus};
+use postroom::{MailState, MailStatus, Outlook};
 use postroom_shared::mail::Tag;
 use postroom_shared::queue::{Attempt, Event, What};
 
@@ -40,10 +40,16 @@ fn facts(status: &MailStatus) -> Table {
     if status.may_double {
         table.pair("", MAY_DOUBLE);
     }
+    if let Some(pool) = &status.pool {
+        table.pair("Pool", pool);
+    }
     table.pair("Account", status.account.reveal());
     if let Some(hold) = &status.held {
         table.pair("Held", format!("{} since {}, {}: {}", hold.reason.as_str(), hold.since, when(hold), hold.note));
         table.pair("", then(hold));
+    }
+    if let Some(outlook) = &status.outlook {
+        table.pair("Goes", goes(outlook));
     }
     if let Some(from) = &status.from {
         table.pair("From", from.reveal());
@@ -75,6 +81,15 @@ fn facts(status: &MailStatus) -> Table {
     table
 }
 
+/// `probably at 2026-11-22T10:00:00.000Z (budget): its account's limit …`
+pub(in crate::cli) fn goes(outlook: &Outlook) -> String {
+    match (outlook.likely_at, outlook.why) {
+        (_, None) => outlook.note.clone(),
+        (Some(at), Some(why)) => format!("probably at {at} ({}): {}", why.as_str(), outlook.note),
+        (None, Some(why)) => format!("not before a person acts ({}): {}", why.as_str(), outlook.note),
+    }
+}
+
 /// What happened, and the server's words or what follows.
 fn told(event: &Event) -> (String, String) {
     match &event.what {
@@ -91,6 +106,15 @@ fn told(event: &Event) -> (String, String) {
         What::Cancelled => ("cancelled".to_owned(), String::new()),
         What::Retried { via: None } => ("retried".to_owned(), "by an operator".to_owned()),
         What::Retried { via: Some(via) } => ("retried".to_owned(), format!("by an operator, through {}", via.reveal())),
+        What::Moved { from, to, why } => {
+            let why = match why.as_str() {
+                "held" => "it is held",
+                "budget" => "its budget is used up",
+                "removed" => "it was removed",
+                _ => "the other one has more left",
+            };
+            ("moved".to_owned(), format!("from {} to {}: {why}", from.reveal(), to.reveal()))
+        }
         What::Discarded => ("discarded".to_owned(), "by an operator".to_owned()),
         What::Dropped { limit } => {
             ("discarded".to_owned(), format!("the dead letters had passed their limit by {limit}"))

@@ -2,6 +2,7 @@
 //!
 //! A bad mail does not keep the others; a queue that does not answer ends the reading.
 
+mod delayed;
 mod input;
 mod places;
 mod report;
@@ -10,12 +11,12 @@ mod wait;
 use std::path::PathBuf;
 
 use clap::Args;
-use postroom::{AccountId, Draft, SendError, Sent};
+use postroom::{AccountId, Draft, PoolName, SendError, Sent};
 
 use self::input::{Input, Item};
 use self::places::Place;
 use self::report::Report;
-use super::values::{account_id, quiet};
+use super::values::{account_id, pool_name, quiet};
 use super::{Context, Failure};
 
 const HELP: &str = "\
@@ -27,8 +28,10 @@ Forms, by the file's name, else by how it begins:
   {                one mail; JSON Lines if the first line is a whole object
 
 Fields of a mail: from, to, cc, bcc, reply_to, subject, text, html, headers,
-attachments, tags, account, priority, send_at, ttl, idempotency_key. With an
-idempotency key, sending a file again hands no mail over twice.
+attachments, tags, account or pool, priority, send_at, ttl, idempotency_key.
+With an idempotency key, sending a file again hands no mail over twice.
+
+A terminal is told on standard error when mails will not go now, and why.
 
 Bad mails are told on standard error, all of them; the good ones are handed
 over all the same (exit code 1).
@@ -52,10 +55,13 @@ pub(crate) struct Send {
     /// The account that sends them, whatever the mails say
     #[arg(long, value_name = "ADDRESS", value_parser = quiet(account_id))]
     account: Option<AccountId>,
+    /// The pool of which one account sends each, whatever the mails say
+    #[arg(long, value_name = "NAME", value_parser = quiet(pool_name), conflicts_with = "account")]
+    pool: Option<PoolName>,
     /// Wait until each is sent or dead; exit code 1 if one is not sent
     #[arg(long)]
     wait: bool,
-    /// Print one JSON object a mail: id, state, known (and reason)
+    /// Print one JSON object a mail: id, state, known, likely_at, why (and reason)
     #[arg(long)]
     json: bool,
 }
@@ -68,7 +74,7 @@ pub(crate) async fn run(send: &Send, context: &mut Context) -> Result<(), Failur
         if slice.is_empty() {
             break;
         }
-        let answers = hand_over(slice, send.account.as_ref(), context).await;
+        let answers = hand_over(slice, send, context).await;
         report.slice(answers, &mut context.out, &context.client).await?;
         report.progress(input.read());
         if report.must_stop() {
@@ -79,19 +85,16 @@ pub(crate) async fn run(send: &Send, context: &mut Context) -> Result<(), Failur
 }
 
 /// One answer for each mail of a slice, in their order.
-async fn hand_over(
-    slice: Vec<Item>,
-    account: Option<&AccountId>,
-    context: &Context,
-) -> Vec<(Place, Result<Sent, Trouble>)> {
+async fn hand_over(slice: Vec<Item>, send: &Send, context: &Context) -> Vec<(Place, Result<Sent, Trouble>)> {
     let mut places = Vec::with_capacity(slice.len());
     let mut drafts: Vec<Draft> = Vec::with_capacity(slice.len());
     for Item { place, draft } in slice {
         match draft {
             Ok(draft) => {
-                drafts.push(match account {
-                    Some(account) => draft.with_account(account.clone()),
-                    None => draft,
+                drafts.push(match (&send.account, &send.pool) {
+                    (Some(account), _) => draft.with_account(account.clone()),
+                    (None, Some(pool)) => draft.with_pool(pool.clone()),
+                    (None, None) => draft,
                 });
                 places.push((place, None));
             }

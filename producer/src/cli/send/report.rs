@@ -5,10 +5,11 @@
 use std::io::{self, IsTerminal as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use postroom::{Client, MailId, MailState, Reason, SendError, Sent};
+use postroom::{Client, MailId, MailState, Millis, Outlook, Place as Stands, Reason, SendError, Sent, Why};
 use serde::Serialize;
 
 use super::Trouble;
+use super::delayed::Delayed;
 use super::places::{Place, from_to};
 use super::wait;
 use crate::cli::Failure;
@@ -29,6 +30,9 @@ pub(super) struct Report {
     size: Option<u64>,
     slices: u64,
     unread: bool,
+    /// A person reads standard error.
+    person: bool,
+    delayed: Delayed,
 }
 
 /// A mail as `--json` tells it.
@@ -39,6 +43,25 @@ pub(super) struct Told {
     pub(super) known: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<Reason>,
+    /// When it will probably go; null: not before a person acts, or it has ended.
+    pub(super) likely_at: Option<Millis>,
+    /// Why not now; null: nothing stands in its way, or it has ended.
+    pub(super) why: Option<Why>,
+}
+
+impl Told {
+    /// A mail as it stands just after it was handed over; one that was known may be anywhere.
+    pub(super) fn new(sent: Sent, stands: Option<Stands>) -> Self {
+        let Sent { id, known, send_at } = sent;
+        let (state, reason, outlook) = match stands {
+            Some(Stands { state, reason, outlook }) => (state, reason, outlook),
+            None if send_at.is_some() => (MailState::Scheduled, None, None),
+            None => (MailState::Ready, None, None),
+        };
+        let reason = reason.or(outlook.as_ref().and_then(|outlook| outlook.reason));
+        let (likely_at, why) = outlook.map_or((None, None), |Outlook { likely_at, why, .. }| (likely_at, why));
+        Self { id, state, known, reason, likely_at, why }
+    }
 }
 
 impl Report {
@@ -56,6 +79,8 @@ impl Report {
             size,
             slices: 0,
             unread: false,
+            person: io::stderr().is_terminal(),
+            delayed: Delayed::default(),
         }
     }
 
@@ -69,10 +94,11 @@ impl Report {
         if let Some(bar) = &self.bar {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
+        let mut stands = self.where_they_stand(&answers, client).await.into_iter();
         for (place, answer) in answers {
             self.last = Some(place);
             match answer {
-                Ok(sent) => self.handed_over(sent, out, client).await?,
+                Ok(sent) => self.handed_over(sent, stands.next().flatten(), out)?,
                 Err(trouble) => self.trouble(place, trouble),
             }
         }
@@ -80,15 +106,32 @@ impl Report {
         self.readable(out.flush())
     }
 
-    async fn handed_over(&mut self, sent: Sent, out: &mut Out, client: &Client) -> Result<(), Failure> {
+    /// Where the mails that were handed over stand, if that is told; none if Redis does not say: they lie there all the same.
+    async fn where_they_stand(
+        &self,
+        answers: &[(Place, Result<Sent, Trouble>)],
+        client: &Client,
+    ) -> Vec<Option<Stands>> {
+        if self.unread || self.wait || !(self.json || self.person) {
+            return Vec::new();
+        }
+        let ids: Vec<MailId> =
+            answers.iter().filter_map(|(_, answer)| answer.as_ref().ok().map(|sent| sent.id)).collect();
+        client.outlooks(&ids).await.unwrap_or_default()
+    }
+
+    fn handed_over(&mut self, sent: Sent, stands: Option<Stands>, out: &mut Out) -> Result<(), Failure> {
         self.handed += 1;
+        if self.person && !self.json {
+            self.delayed.add(stands.as_ref());
+        }
         if self.wait {
             self.waiting.push(sent);
         }
         if self.unread || (self.wait && self.json) {
             return Ok(());
         }
-        let written = if self.json { out.json_line(&told(sent, client).await?) } else { out.line(sent.id) };
+        let written = if self.json { out.json_line(&Told::new(sent, stands)) } else { out.line(sent.id) };
         self.readable(written)
     }
 
@@ -164,6 +207,9 @@ impl Report {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+        if let Some(words) = self.delayed.words() {
+            complain(words);
+        }
         let mut result = Ok(());
         if self.wait {
             result = wait::all(&self.waiting, self.json, out, client).await;
@@ -195,14 +241,4 @@ fn bar(size: Option<u64>) -> ProgressBar {
     let form = if size.is_some() { "{bar:40} {percent}% {msg}, {eta} left" } else { "{spinner} {msg}" };
     bar.set_style(ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
-}
-
-/// A mail as it stands just after it was handed over; one that was known may be anywhere.
-async fn told(sent: Sent, client: &Client) -> Result<Told, Failure> {
-    let Sent { id, known, send_at } = sent;
-    if known && let Some(status) = client.status(id).await? {
-        return Ok(Told { id, state: status.state, known, reason: status.reason });
-    }
-    let state = if send_at.is_some() { MailState::Scheduled } else { MailState::Ready };
-    Ok(Told { id, state, known, reason: None })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom::{Client, MailId, MailState, MailStatus, Sent};
+use postroom::{Client, MailId, MailState, MailStatus, Place, Sent};
 
 use super::report::Told;
 use crate::cli::Failure;
@@ -21,7 +21,7 @@ pub(super) async fn all(waiting: &[Sent], json: bool, out: &mut Out, client: &Cl
             continue;
         };
         if json {
-            out.json_line(&Told { id: sent.id, state: status.state, known: sent.known, reason: status.reason })?;
+            out.json_line(&told(sent, &status))?;
             out.flush()?;
         }
         if status.state != MailState::Sent {
@@ -46,6 +46,11 @@ async fn until_final(id: MailId, client: &Client) -> Result<Option<MailStatus>, 
             complain(format!("{id}: still waits, its account is held: {}", hold.reason.help()));
         }
     }
+}
+
+fn told(sent: &Sent, status: &MailStatus) -> Told {
+    let stands = Place { state: status.state, reason: status.reason, outlook: status.outlook.clone() };
+    Told::new(*sent, Some(stands))
 }
 
 fn how(status: &MailStatus) -> String {

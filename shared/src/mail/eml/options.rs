@@ -7,12 +7,13 @@ use serde_json::Value;
 use super::scan::Field;
 use crate::clock::Millis;
 use crate::mail::fault::{Faults, unknown};
-use crate::mail::{Options, json, tag, time};
+use crate::mail::{Options, check_sender, json, tag, time};
 
 const PREFIX: &str = "X-Postroom-";
 const KNOWN: &[&str] = &[
     "x-postroom-priority",
     "x-postroom-account",
+    "x-postroom-pool",
     "x-postroom-send-at",
     "x-postroom-ttl",
     "x-postroom-idempotency-key",
@@ -38,6 +39,7 @@ pub(super) fn read(fields: &[Field<'_>], now: Millis, faults: &mut Faults) -> Op
             seen.push(name);
         }
     }
+    check_sender(&options, "X-Postroom-Pool", faults);
     options
 }
 
@@ -45,6 +47,7 @@ fn set(options: &mut Options, name: &str, text: &str, now: Millis) -> Result<(),
     match name {
         "x-postroom-priority" => options.priority = text.parse()?,
         "x-postroom-account" => options.account = Some(json::account(text)?),
+        "x-postroom-pool" => options.pool = Some(text.parse()?),
         "x-postroom-send-at" => options.send_at = time::send_at(&number_or_text(text), now)?,
         "x-postroom-ttl" => options.ttl = Some(time::ttl(&number_or_text(text))?),
         "x-postroom-idempotency-key" => options.idempotency_key = Some(json::idempotency_key(text)?),

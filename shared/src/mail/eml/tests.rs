@@ -72,7 +72,7 @@ fn refusals_name_the_place() {
         ("From: a@x.example\n \nTo: b@x.example\n\n", "line 2: blanks alone"),
         ("From: a@x.example\nTo: b@x.example\n\nx\0", "line 4: holds a NUL byte"),
         ("From: a@x.example\nTo: b@x.example\rBcc: c@x.example\n\n", "line 2: holds a carriage return"),
-        ("From: a@x.example\nTo: b@x.example\nX-Postroom-Prio: bulk\n\n", "did you mean \"x-postroom-priority\"?"),
+        ("From: a@x.example\nTo: b@x.example\nX-Postroom-Priorty: bulk\n\n", "did you mean \"x-postroom-priority\"?"),
         ("From: a@x.example\nTo: b@x.example\nX-Postroom-Ttl: 1s\nX-Postroom-TTL: 2s\n\n", "given twice"),
         ("From: a@x.example\nTo: b@x.example\nX-Postroom-Ttl: never\n\n", "X-Postroom-Ttl: not a span of time"),
         (long.as_str(), "line 4: 999 bytes long: 998 at most"),

@@ -28,7 +28,9 @@ local function bury_waiting()
     redis.call('SREM', WAITING .. p, a)
     local ids = redis.call('LPOP', LANE .. a .. ':' .. p, 200)
     for _, id in ipairs(ids or {}) do
-      if redis.call('HGET', MAIL .. id, 's') == 'ready' then bury(id, 'ready', 'no_account') end
+      local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'g', 'u')
+      -- Mail of a pool goes to another account of it, if there is one.
+      if m[1] == 'ready' and m[2] == a then to_lane(id, a, p, 'ready', false, m[3], m[4]) end
     end
     if ids and #ids == 200 then return true end
   end
@@ -40,12 +42,16 @@ if what == 'remove' then
   redis.call('ZREM', HOLDS, a)
   redis.call('ZREM', LATER, a)
   local more = bury_waiting()
+  if not more then redis.call('DEL', POOLED .. a .. ':u', POOLED .. a .. ':n', POOLED .. a .. ':b') end
+  mend_rings()
+  write_accounts()
   write_counts()
+  wake_any(1)
   return { more and 'more' or 'ok' }
 end
 if what == 'put' or what == 'change' then
   put()
-  accounts[a] = nil
+  accounts[a], freed = nil, true
 elseif not account(a).exists then
   return { 'no_account' }
 end
@@ -67,5 +73,5 @@ ring_all(a)
 write_accounts()
 wake_for(a, 8)
 -- Whoever sleeps must know when the hold ends.
-if answer ~= '0' then wake_any(1) end
+if answer ~= '0' or pools_move then wake_any(1) end
 return { 'ok', answer }

@@ -3,12 +3,13 @@
 -- Answers {'ok' | 'no' | 'no_account' | 'doubt' (the server may have it), state it was in} or {'gone'}.
 
 local what, id, retention = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'p', 'u')
+local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'p', 'u', 'g')
 local state, a, p = m[1], m[2], m[3]
 if not state then return { 'gone' } end
 
 local function ended(as)
   redis.call('ZREM', DUE, id)
+  if m[5] then forget_pooled(id, a, p) end
   unbury(id)
   redis.call('HSET', MAIL .. id, 's', as, 'r', 'operator', 't', now)
   redis.call('RPUSH', LOG .. id, ARGV[5])
@@ -27,12 +28,14 @@ elseif what == 'discard' then
 else
   if ARGV[7] ~= '' then a = ARGV[7] end
   if not account(a).exists then return { 'no_account', state } end
+  -- Whoever names an account means that one: the mail belongs to its pool no more.
+  if ARGV[7] ~= '' then redis.call('HDEL', MAIL .. id, 'g') end
   unbury(id)
   -- It begins afresh, with no lost lease (l, k) and no doubt (u, e); attempts go on counting, for the timeline goes on.
   redis.call('HSET', MAIL .. id, 'a', a, 'd', now + tonumber(ARGV[4]), 't', now)
   redis.call('HDEL', MAIL .. id, 'r', 'l', 'k', 'u', 'e')
   redis.call('RPUSH', LOG .. id, ARGV[5])
-  to_lane(id, a, p, 'dead', false)
+  a = to_lane(id, a, p, 'dead', false)
   ring_one(a, p)
   write_accounts()
   write_counts()

@@ -44,8 +44,13 @@ for _, lane in ipairs(mine) do by_account[lane.a] = lane end
 -- Hands out a mail if the account has room for its recipients. Answers its recipients; nil if it cannot go any more, false if
 -- it has to wait for room. Its record is fetched by the worker: here it would only be copied.
 local function hand_out(id, a, p, room, begins)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c')
-  if m[1] ~= 'ready' then return nil end
+  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c', 'a', 'g')
+  -- An entry of a mail that moved to another account is no place of it.
+  if m[5] ~= a then return nil end
+  if m[1] ~= 'ready' then
+    if m[6] then forget_pooled(id, a, p) end
+    return nil
+  end
   local recipients, again = m[4] and tonumber(m[4]) or 1, nil
   local deadline, fence = m[2], '1'
   if m[3] then
@@ -56,6 +61,7 @@ local function hand_out(id, a, p, room, begins)
   -- What became of a mail in doubt is found out even after its deadline.
   if tonumber(deadline) <= now and not doubt then bury(id, 'ready', 'expired') return nil end
   if recipients > room then return false end
+  if m[6] then forget_pooled(id, a, p) end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
   ids[#ids + 1] = id
   -- One in doubt is looked for first.

@@ -10,17 +10,20 @@ end
 -- another connection.
 local function ring_one(a, p)
   local it = account(a)
-  local may_send = false
-  if it.exists and not it.held and redis.call('LLEN', LANE .. a .. ':' .. p) > 0 then
-    may_send = allowed(it, p) > 0
-    if not may_send or trial(it) < it.cap then
+  local may_go = false
+  if it.exists and it.held then
+    leave_pooled(a, p)
+  elseif it.exists and redis.call('LLEN', LANE .. a .. ':' .. p) > 0 then
+    may_go = allowed(it, p) > 0
+    if not may_go or trial(it) < it.cap then
       local at = frees_at(it)
       if at then look_again(a, at) end
     end
+    if not may_go and not has_budget(it, p) then leave_pooled(a, p) end
   end
-  if may_send and it.logins > now and it.permits < cap_of(it) then look_again(a, it.logins) end
-  redis.call(may_send and 'SADD' or 'SREM', WAITING .. p, a)
-  if may_send and may_start(a) then
+  if may_go and it.logins > now and it.permits < cap_of(it) then look_again(a, it.logins) end
+  redis.call(may_go and 'SADD' or 'SREM', WAITING .. p, a)
+  if may_go and may_start(a) then
     redis.call('ZADD', RING .. p, 'NX', it.turn, a)
   else
     redis.call('ZREM', RING .. p, a)
@@ -91,17 +94,32 @@ local function add_due(id, at)
   if head[1] == id then wake_any(1) end
 end
 
--- A mail takes its place: at the end of its lane, or at the front if it only comes back. Whoever calls it touches the lane.
-local function to_lane(id, a, p, from, front)
-  if not account(a).exists then return bury(id, from, 'no_account') end
-  redis.call('HSET', MAIL .. id, 's', 'ready')
-  redis.call(front and 'LPUSH' or 'RPUSH', LANE .. a .. ':' .. p, id)
-  moved(from, 'ready')
-end
-
 -- Lanes touched by a call; their rings are mended once, by mend_rings().
 local touched = {}
 local function touch(a, p) touched[a .. ':' .. p] = { a, p } end
+
+-- A mail takes its place: at the end of its lane, or at the front if it only comes back. Whoever calls it touches the lane;
+-- that of another account, if its pool chose one, is touched here. g and u of the mail, if the caller knows them (false:
+-- it has none). Answers the account.
+local function to_lane(id, a, p, from, front, g, u)
+  if g == nil then g, u = unpack(redis.call('HMGET', MAIL .. id, 'g', 'u')) end
+  local may_move = g and not u
+  if may_move then
+    local pool = read_pool(g)
+    local to = choose_again(pool, a, p, not front)
+    if to ~= a then
+      change_account(id, a, to, p, pool)
+      touch(to, p)
+      a = to
+    end
+  end
+  if not account(a).exists then return bury(id, from, 'no_account') end
+  redis.call('HSET', MAIL .. id, 's', 'ready')
+  redis.call(front and 'LPUSH' or 'RPUSH', LANE .. a .. ':' .. p, id)
+  if may_move then note_pooled(id, a, p, front) end
+  moved(from, 'ready')
+  return a
+end
 local function mend_rings()
   for _, it in pairs(touched) do ring_one(it[1], it[2]) end
   touched = {}

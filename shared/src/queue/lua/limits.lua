@@ -18,6 +18,8 @@ local STATE_WRITTEN = string.rep('%.0f ', #STATE - 1) .. '%.3f'
 
 local default_cap = nil
 local accounts, changed = {}, {}
+-- An account may send again, or more: mails of pools that found none may find it now.
+local freed = false
 
 local function read_state(it, text)
   local values = { string.match(text or '', STATE_READ) }
@@ -33,7 +35,7 @@ local function trim_ledger(a, it)
     it.um, it.ur = math.max(0, it.um - tonumber(m)), math.max(0, it.ur - tonumber(r))
     local head = redis.call('LINDEX', LEDGER .. a, 0)
     it.le = head and tonumber(string.match(head, '^%d+')) or it.cs
-    changed[a] = true
+    changed[a], freed = true, true
   end
 end
 
@@ -73,6 +75,9 @@ local function write_accounts()
     end
   end
   changed = {}
+  if not freed then return end
+  freed = false
+  for _, it in ipairs(redis.call('SPOP', STUCK, 1000)) do redis.call('ZADD', LATER, 'NX', now, 'move ' .. it) end
 end
 
 -- Accounts to be looked at again at a time: for a limit that frees itself, or a trial that may grow.
@@ -193,6 +198,7 @@ local function write_causes(a, all)
   if next(all) then redis.call('HSET', ACCOUNT .. a, 'hold', cjson.encode(all)) else redis.call('HDEL', ACCOUNT .. a, 'hold') end
   if held then redis.call('HSET', ACCOUNT .. a, 'held', '1') else redis.call('HDEL', ACCOUNT .. a, 'held') end
   if ends then redis.call('ZADD', HOLDS, ends, a) else redis.call('ZREM', HOLDS, a) end
+  if held then redis.call('SREM', STUCK, 'u ' .. a, 'n ' .. a, 'b ' .. a) elseif it.held then freed = true end
   it.held, it.proven, it.start = held, 0, 0
   return held
 end

@@ -1,5 +1,6 @@
 -- Stores mails and gives each its place. ARGV: count, window of idempotency (ms), life of an index entry (ms), then for
--- each mail: id, account, priority, send_at (ms, 0: now), ttl (ms), idempotency hash or '', fingerprint, recipients, job.
+-- each mail: id, account, priority, send_at (ms, 0: now), ttl (ms), idempotency hash or '', fingerprint, recipients, its
+-- pool with what belongs to it (pools.lua) or '', job. Of a mail with a pool the account is chosen here.
 -- Answers for each mail: {'new', id} | {'same', id} | {'conflict', id} | {'no_account', id}.
 
 local count, window = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -12,7 +13,7 @@ local function already(hash, fingerprint)
   return { print == fingerprint and 'same' or 'conflict', id }
 end
 
-local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, job)
+local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, g, job)
   local at = math.max(now, send_at)
   local state = send_at > now and 'scheduled' or 'ready'
   redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
@@ -24,24 +25,29 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, job)
   if hash ~= '' then
     redis.call('SET', IDEM .. hash, id .. ':' .. fingerprint, 'PX', math.max(window, at + ttl - now))
   end
+  if g ~= '' then redis.call('HSET', MAIL .. id, 'g', g) end
   bump(state, 1)
   if state == 'scheduled' then return add_due(id, at) end
+  if g ~= '' then note_pooled(id, a, p, false) end
   redis.call('RPUSH', LANE .. a .. ':' .. p, id)
   touch(a, p)
   pushed[a] = (pushed[a] or 0) + 1
 end
 
 for i = 0, count - 1 do
-  local at = 4 + i * 9
+  local at = 4 + i * 10
   local id, a, hash = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local known = hash ~= '' and already(hash, ARGV[at + 6]) or nil
+  local pool = not known and ARGV[at + 8] ~= '' and read_pool(ARGV[at + 8])
+  if pool then a = choose(pool, ARGV[at + 2]) or a end
   if known then
     answers[i + 1] = known
   elseif not account(a).exists then
     answers[i + 1] = { 'no_account', id }
   else
     store(id, a, ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), hash, ARGV[at + 6], ARGV[at + 7],
-      ARGV[at + 8])
+      ARGV[at + 8], ARGV[at + 9])
+    if pool then remember_thread(pool, a) end
     answers[i + 1] = { 'new', id }
   end
 end

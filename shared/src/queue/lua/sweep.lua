@@ -4,9 +4,9 @@ local function sweep_due(limit)
   local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit)
   if #ids == 0 then return false end
   for _, id in ipairs(ids) do
-    local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'p')
+    local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'p', 'g', 'u')
     if m[1] == 'scheduled' or m[1] == 'retry' then
-      to_lane(id, m[2], m[3], m[1], false)
+      to_lane(id, m[2], m[3], m[1], false, m[4], m[5])
       touch(m[2], m[3])
     end
   end
@@ -83,15 +83,62 @@ local function sweep_holds(limit)
   return #ended == limit
 end
 
+-- Takes a mail's entry out of a lane, if it stands near its front, as it does when whole lanes move. Any other is skipped
+-- when its turn comes.
+local function take_entry(id, a, p)
+  local lane = LANE .. a .. ':' .. p
+  if redis.call('LPOS', lane, id, 'MAXLEN', 200) then redis.call('LREM', lane, 1, id) end
+end
+
+-- Moves a slice of an account's pooled mails to accounts that may send them; answers whether there is more. `moving` holds
+-- how many were passed over.
+local function sweep_pooled(a, p, limit)
+  local name, key = p .. ' ' .. a, POOLED .. a .. ':' .. p
+  local passed = tonumber(redis.call('HGET', MOVING, name) or '0')
+  local ids = may_send(a, p) and {} or redis.call('ZRANGE', key, passed, passed + limit - 1)
+  local woken = {}
+  for _, id in ipairs(ids) do
+    local m = redis.call('HMGET', MAIL .. id, 's', 'a', 'g', 'u')
+    local lies_here = m[1] == 'ready' and m[2] == a and m[3] and not m[4]
+    local pool = lies_here and read_pool(m[3])
+    local to = pool and another(pool, a, p)
+    if to then
+      take_entry(id, a, p)
+      change_account(id, a, to, p, pool)
+      redis.call('RPUSH', LANE .. to .. ':' .. p, id)
+      note_pooled(id, to, p, false)
+      touch(to, p)
+      woken[to] = (woken[to] or 0) + 1
+    end
+    if to or not lies_here then redis.call('ZREM', key, id) else passed = passed + 1 end
+  end
+  mend_rings()
+  for to, n in pairs(woken) do wake_for(to, math.min(n, 8)) end
+  if #ids == limit then
+    redis.call('HSET', MOVING, name, passed)
+    redis.call('ZADD', LATER, now, 'move ' .. name)
+    return true
+  end
+  redis.call('HDEL', MOVING, name)
+  if passed > 0 and not may_send(a, p) then redis.call('SADD', STUCK, name) end
+  return false
+end
+
 local function sweep_later(limit)
   local ready = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, limit)
   if #ready == 0 then return false end
   redis.call('ZREM', LATER, unpack(ready))
-  for _, a in ipairs(ready) do
-    ring_all(a)
-    if has_mail_waiting(a) then wake_for(a, 1) end
+  local more = #ready == limit
+  for _, it in ipairs(ready) do
+    local p, a = string.match(it, '^move (%a) (.*)$')
+    if p then
+      more = sweep_pooled(a, p, 50) or more
+    else
+      ring_all(it)
+      if has_mail_waiting(it) then wake_for(it, 1) end
+    end
   end
-  return #ready == limit
+  return more
 end
 
 -- Dead letters past the fleet's limits are thrown away, the oldest first. Answers how many for their age, and how many

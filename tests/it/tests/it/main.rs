@@ -11,7 +11,10 @@
 mod doubt;
 mod fleet;
 mod holds;
+mod outlook;
 mod parting;
+mod pools;
+mod pools_sending;
 mod queue_accounts;
 mod queue_dead;
 mod queue_dead_limits;

@@ -60,6 +60,7 @@ pub fn job(queue: &Queue, account: &AccountId) -> NewJob {
         send_at: None,
         ttl: None,
         idempotency: None,
+        pool: None,
         job: Job {
             from: account.reveal().parse().unwrap(),
             recipients: vec!["to@example.org".parse().unwrap(), "too@example.org".parse().unwrap()],
@@ -175,6 +176,7 @@ pub fn mail(queue: &Queue, account: &AccountId, json: &serde_json::Value) -> New
         send_at: mail.send_at(),
         ttl: mail.ttl(),
         idempotency: None,
+        pool: None,
         job: Job::new(message, mail.tags().to_vec()),
     }
 }
