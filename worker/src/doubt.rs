@@ -80,6 +80,7 @@ pub fn decide(known: Known, case: &Case, allowance: Duration, uncertain: Uncerta
             Cleared::Later(next.min(doubt.since.after(allowance)))
         }
         (Known::NotFound, _) if poison => Cleared::Dead(Reason::Poison),
+        (Known::NotFound, _) if asked_at >= deadline => Cleared::Dead(Reason::Expired),
         (Known::NotFound, _) => Cleared::SendAgain,
         (Known::Silent, _) if asked_at < deadline => Cleared::Later(next.min(deadline)),
         (Known::Silent, Uncertain::Resend) if !poison => Cleared::SendBlindly,
@@ -175,6 +176,7 @@ mod tests {
             (Known::NotFound, case(7, 0, 900, 120), resend, Cleared::SendAgain),
             (Known::NotFound, case(7, 0, 900, 120), dead, Cleared::SendAgain),
             (Known::NotFound, case(7, 3, 900, 120), resend, Cleared::Dead(Reason::Poison)),
+            (Known::NotFound, case(7, 0, 900, 900), resend, Cleared::Dead(Reason::Expired)),
             // Out of reach: up to the deadline, then by the setting.
             (Known::Silent, case(9, 0, 900, 500), resend, later(560)),
             (Known::Silent, case(9, 0, 900, 880), resend, later(900)),

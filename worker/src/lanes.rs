@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// How many mails of an account are told to begin before a connection is free for them: enough that none waits for the
 /// queue to hear of it, few enough that little is in doubt when a worker dies.
-const LINE: usize = 8;
+const LINE: usize = 16;
 
 /// How long a worker that stops waits for its servers' last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);

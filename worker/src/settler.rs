@@ -23,7 +23,7 @@ const BATCH: usize = 100;
 /// With so many more mails in hand, others are about to end: it pays to wait for them.
 const MORE_TO_COME: usize = 48;
 /// How long at most.
-const GATHER: Duration = Duration::from_millis(3);
+const GATHER: Duration = Duration::from_millis(2);
 
 /// Stores what comes until the sending end of the settlements is dropped.
 pub async fn run(

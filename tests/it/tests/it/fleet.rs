@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postroom_it::{PATIENCE, Persistence, Process, Rig, RigOptions, mail_json, until};
 use postroom_sandbox::{Config, ConfigChange};
-use postroom_shared::account::AccountId;
+use postroom_shared::account::{Account, AccountId};
 use postroom_shared::queue::{NewJob, Queue};
 
 use crate::support::mail;
@@ -134,6 +134,26 @@ async fn killed_workers_and_a_restarted_redis_lose_nothing() {
     );
     assert_eq!(times.len(), MANY, "mails were lost");
     assert_eq!(doubled, 0, "Sent can be asked, so nothing need go twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_workers_send_exactly_what_a_budget_allows() {
+    let rig = Rig::start().await.unwrap();
+    let (queue, alice) = (rig.queue().await.unwrap(), rig.add_account(ALICE).await.unwrap());
+    let limited = Account { limit: Some(100), ..queue.account(&alice).await.unwrap().unwrap() };
+    queue.change_account(&limited).await.unwrap();
+    push(&queue, &alice, 300).await;
+    let _workers: Vec<_> = (0..8).map(|_| rig.worker(&[("POSTROOM_LOG", "warn")]).unwrap()).collect();
+    let budget = until("the budget to be used up", PATIENCE, || async {
+        Ok(queue.budget(&alice).await?.filter(|budget| budget.messages.left == Some(0) && budget.messages.in_hand == 0))
+    })
+    .await
+    .unwrap();
+    assert_eq!((budget.messages.used, rig.sandbox.mails().len()), (100, 100));
+    let states = queue.stats().await.unwrap().states;
+    assert_eq!((states["sent"], states["ready"], states["sending"]), (100, 200, 0));
+    // Nobody is told of a free place before there is one.
+    assert!(!rig.sandbox.wait_for_mails(101, Duration::from_secs(2)).await);
 }
 
 /// Few slots, many accounts of one connection each: permits wander all the time between the workers, and no mail may be
