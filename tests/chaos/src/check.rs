@@ -113,8 +113,9 @@ impl Case<'_> {
             found.violations.push("the bytes that arrived are not those that were frozen".to_owned());
         }
         let name = format!("{} ({:?})", self.status.id, self.accepted.planned.kind);
-        for violation in &mut found.violations[before..] {
-            *violation = format!("{name}: {violation}\n{}", self.told());
+        if found.violations.len() > before {
+            let wrong = found.violations.split_off(before).join("; ");
+            found.violations.push(format!("{name}: {wrong}\n{}", self.told()));
         }
     }
 
@@ -131,8 +132,10 @@ impl Case<'_> {
             Kind::Hurried => state == MailState::Sent || dead_of(Reason::Expired) || dead_of(Reason::Uncertain),
         };
         let poisoned = dead_of(Reason::Poison) && self.lost_in_dialogue().count() >= POISON;
-        let at_deadline = dead_of(Reason::Expired) && self.status.at < self.status.deadline;
-        if at_deadline {
+        // A mail whose next try would come after its deadline expires at once.
+        let attempts = self.status.timeline.iter().filter_map(|event| event.what.attempt());
+        let next = attempts.last().and_then(|attempt| attempt.retry_at).unwrap_or(self.status.at);
+        if dead_of(Reason::Expired) && self.status.at.max(next) < self.status.deadline {
             return Some("it expired before its deadline".to_owned());
         }
         (!usual && !poisoned).then(|| format!("it is {} for {reason:?}", state.as_str()))

@@ -43,7 +43,7 @@ pub(crate) async fn inject(world: Arc<World>, planned: Planned) -> anyhow::Resul
         }
         Kind::Garbage => {
             let stage = if planned.stage == Stage::Connect { Stage::Greeting } else { planned.stage };
-            let words = ["HTTP/1.1 400 Bad Request", "", "\u{1}\u{2}\u{3}", "25 OK", "250"];
+            let words = ["HTTP/1.1 400 Bad Request", "", "\u{1}\u{2}\u{3}", "25 OK"];
             let text = words[usize::try_from(planned.choice)? % words.len()].to_owned();
             rule(&world, "garbage", Fault::new(stage, Action::Garbage(text)).times(planned.times)).await
         }
