@@ -133,8 +133,8 @@ impl Case<'_> {
         };
         let poisoned = dead_of(Reason::Poison) && self.lost_in_dialogue().count() >= POISON;
         // A mail whose next try would come after its deadline expires at once.
-        let attempts = self.status.timeline.iter().filter_map(|event| event.what.attempt());
-        let next = attempts.last().and_then(|attempt| attempt.retry_at).unwrap_or(self.status.at);
+        let last = self.status.timeline.iter().rev().find_map(|event| event.what.attempt());
+        let next = last.and_then(|attempt| attempt.retry_at).unwrap_or(self.status.at);
         if dead_of(Reason::Expired) && self.status.at.max(next) < self.status.deadline {
             return Some("it expired before its deadline".to_owned());
         }
