@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: demo test model bench check test-servers help
+.PHONY: demo test model chaos bench check test-servers help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,9 @@ test-servers: ## Against mail servers that others wrote (needs Node.js and npm; 
 
 model: ## The protocol under the model checker, with larger bounds than in `make test` (docs/protocol.md)
 	cargo test -p postroom-model --features long -- --test-threads 1
+
+chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md); ARGS="--seconds 3600", "--kills 10000", "--seed 7"
+	@$(WITH_REDIS); cargo build -p postroom-worker -p postroom-chaos && $(TARGET)/debug/postroom-chaos $(ARGS)
 
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)

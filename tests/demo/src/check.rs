@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use futures::future::try_join_all;
-use postroom::{Mail, MailId, MailState, MailStatus, Millis};
+use postroom::{MailState, MailStatus};
+use postroom_it::frozen;
 use postroom_sandbox::{Stats, content_hash};
 use postroom_shared::message::Message;
 use postroom_shared::queue::{QueueStats, What};
@@ -107,17 +108,7 @@ pub(crate) async fn compare(stage: &Stage, handed: &[Handed]) -> anyhow::Result<
 async fn expect<'a>(stage: &Stage, handed: &'a Handed) -> anyhow::Result<Expected<'a>> {
     let id = handed.sent.id;
     let status = stage.client.status(id).await?.with_context(|| format!("nothing is known of {id}"))?;
-    let frozen_at = time_of(id)?;
-    let mail = Mail::from_json(&handed.mail.to_json(), frozen_at).map_err(|faults| anyhow::anyhow!("{faults}"))?;
-    let message = Message::freeze(&mail, id, frozen_at).map_err(|faults| anyhow::anyhow!("{faults}"))?;
-    Ok(Expected { handed, status, message })
-}
-
-/// The time in an id (UUID version 7: the first 48 bits), which is when its mail was frozen: freezing again with it
-/// gives the same bytes.
-fn time_of(id: MailId) -> anyhow::Result<Millis> {
-    let digits: String = id.to_string().chars().filter(|c| *c != '-').take(12).collect();
-    Ok(Millis(u64::from_str_radix(&digits, 16)?))
+    Ok(Expected { handed, status, message: frozen(&handed.mail, id)? })
 }
 
 fn received(stage: &Stage) -> BTreeMap<String, Received> {

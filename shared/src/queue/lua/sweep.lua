@@ -28,6 +28,9 @@ local function take_back(id, s, begun)
     spend(a, 1, recipients)
     redis.call('HINCRBY', MAIL .. id, 'k', 1)
     redis.call('HSET', MAIL .. id, 'u', NOW .. ':0')
+    -- Of whom it was in doubt before (the third part of `o`) says nothing of this sending: it went to all that are open.
+    local left = redis.call('HGET', MAIL .. id, 'o')
+    if left then redis.call('HSET', MAIL .. id, 'o', (string.gsub(left, '^([^!]*![^!]*!)[^!]*', '%1'))) end
   end
   log(id, 'taken_back', ',"reason":"lease_lost","worker":"' .. s .. '"' .. (begun and ',"begun":true' or ''))
   bump('leases_lost', 1)

@@ -189,6 +189,28 @@ source = "seen: in this test"
 "#;
 
 #[tokio::test]
+async fn a_mail_that_was_in_doubt_for_some_and_is_sent_again_to_all_is_in_doubt_for_all() {
+    let setting = Setting::start().await;
+    let fault = |fault: Fault| setting.rig.sandbox.add_fault(fault.times(1)).unwrap();
+    // First: one is not taken for now, and for the other the end is uncertain; nothing was taken.
+    fault(Fault::new(Stage::Rcpt, Action::reply("450 4.3.2 Not now - gsmtp")).recipient("late"));
+    fault(Fault::new(Stage::Final, Action::Cut));
+    // Then: both are taken, and the worker dies before it hears so.
+    fault(Fault::new(Stage::Final, Action::StoreAndDelayMs(600_000)));
+    let mut json = mail_json(ALICE, "early@example.org", "to two");
+    json["to"] = serde_json::json!(["early@example.org", "late@example.org"]);
+    let job = mail(&setting.queue, &setting.alice, &json);
+    setting.queue.push(&job).await.unwrap();
+    let mut worker = setting.worker(&[]);
+    assert!(setting.rig.sandbox.wait_for_mails(1, PATIENCE).await);
+    worker.kill().await.unwrap();
+    let _other = setting.worker(&[]);
+    let status = in_state(&setting.queue, job.id, MailState::Sent).await;
+    let to: Vec<_> = setting.rig.sandbox.mails().iter().map(|mail| mail.recipients.clone()).collect();
+    assert_eq!(to, [["early@example.org", "late@example.org"]], "{:?}", status.timeline);
+}
+
+#[tokio::test]
 async fn a_worker_that_must_stop_in_the_middle_of_a_mail_leaves_it_in_doubt() {
     let setting = Setting::start().await;
     setting.rig.sandbox.set_config(&ConfigChange { index_delay_ms: Some(0), ..ConfigChange::default() });

@@ -16,6 +16,7 @@ impl Fault {
                 has_form && matches!(self.stage, Stage::ImapLogin | Stage::ImapSearch)
             }
             Action::Http(_) => self.stage == Stage::Token,
+            Action::Garbage(_) => !in_imap && !matches!(self.stage, Stage::Connect | Stage::Token),
         };
         if !fits {
             return Err(format!("the action {:?} is not possible at stage {:?}", self.action, self.stage));
@@ -110,6 +111,7 @@ mod tests {
             Fault::new(Stage::Final, Action::No("later".to_owned())),
             Fault::new(Stage::ImapConnect, Action::Cut).account("a@b"),
             Fault::new(Stage::Mail, Action::http(500, "")),
+            Fault::new(Stage::Connect, Action::Garbage("?".to_owned())),
             Fault::new(Stage::Final, Action::reply("250 2.0.0 OK")),
             Fault::new(Stage::Final, Action::reply("no code")),
             Fault::new(Stage::Final, Action::reply("451 a\n452 b")),

@@ -99,6 +99,8 @@ pub enum Action {
     No(String),
     /// Token only: answer so.
     Http(HttpAnswer),
+    /// SMTP: say this, which is no reply, and close the connection.
+    Garbage(String),
 }
 
 impl Action {

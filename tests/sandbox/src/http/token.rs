@@ -61,7 +61,12 @@ async fn undergo(action: Action) -> Option<Response> {
             Some(scripted(answer))
         }
         // Refused when the rule was made: these belong to the other sides.
-        Action::Reply(_) | Action::Cut | Action::AcceptThenCut | Action::StoreAndDelayMs(_) | Action::No(_) => None,
+        Action::Reply(_)
+        | Action::Cut
+        | Action::AcceptThenCut
+        | Action::StoreAndDelayMs(_)
+        | Action::No(_)
+        | Action::Garbage(_) => None,
     }
 }
 

@@ -177,7 +177,13 @@ impl Connection {
             }
             Some(Action::Cut) => Err(Next::Cut),
             // Refused when the rule was made: these belong to SMTP and to the token endpoint.
-            Some(Action::Reply(_) | Action::AcceptThenCut | Action::StoreAndDelayMs(_) | Action::Http(_)) => Ok(None),
+            Some(
+                Action::Reply(_)
+                | Action::AcceptThenCut
+                | Action::StoreAndDelayMs(_)
+                | Action::Http(_)
+                | Action::Garbage(_),
+            ) => Ok(None),
         })
     }
 

@@ -67,6 +67,10 @@ impl Connection {
             }
             Action::AcceptThenCut => Ok(Met::StoreThenCut),
             Action::StoreAndDelayMs(ms) => Ok(Met::StoreThenWait(Duration::from_millis(ms))),
+            Action::Garbage(text) => {
+                self.wire.reply(&text);
+                Ok(Met::Ended(Next::Close))
+            }
             // Refused when the rule was made: they belong to the token endpoint and to IMAP.
             Action::Http(_) | Action::No(_) => Ok(Met::Nothing),
         }

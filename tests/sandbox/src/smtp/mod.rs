@@ -55,7 +55,12 @@ async fn serve_one(tcp: TcpStream, tls: TlsAcceptor, state: Arc<State>) {
         }
         None
         | Some(
-            Action::Reply(_) | Action::AcceptThenCut | Action::StoreAndDelayMs(_) | Action::No(_) | Action::Http(_),
+            Action::Reply(_)
+            | Action::AcceptThenCut
+            | Action::StoreAndDelayMs(_)
+            | Action::No(_)
+            | Action::Http(_)
+            | Action::Garbage(_),
         ) => {}
     }
     let _ = tcp.set_nodelay(true);

@@ -48,6 +48,16 @@ async fn auth_can_be_refused_for_one_account() {
 }
 
 #[tokio::test]
+async fn garbage_is_said_and_the_connection_closed() {
+    let sandbox = sandbox().await;
+    let mut client = Client::logged_in(&sandbox, ME).await;
+    add(&sandbox, Fault::new(Stage::Final, Action::Garbage("HTTP/1.1 400 Bad Request".to_owned())));
+    let replies = client.mail("a@x.example", &mail_with_id("1@x")).await;
+    assert_eq!(replies[2], "HTTP/1.1 400 Bad Request");
+    assert!(client.line().await.is_err() && sandbox.mails().is_empty());
+}
+
+#[tokio::test]
 async fn a_refused_mail_echoes_through_the_flight() {
     let sandbox = sandbox().await;
     let mut client = Client::logged_in(&sandbox, ME).await;
