@@ -62,7 +62,7 @@ async fn offers_may_come_with_the_ok_to_the_login() {
     server.examine("P3", "Sent Items").await;
     server.hears(r#"P4 UID SEARCH X-GM-RAW "rfc822msgid:1@x.example""#).await;
     server.say("* SEARCH 3 9\nP4 OK done\n").await;
-    assert_eq!(looking.await.unwrap().1, Ok(Looked::Found(1)));
+    assert_eq!(looking.await.unwrap().1, Ok(Looked::Found(2)));
 }
 
 #[tokio::test]
