@@ -127,7 +127,7 @@ impl Fetcher {
             let _ = self.claimed.send(job);
         }
         for account in &answer.give_up {
-            self.lanes.give_up(account);
+            self.lanes.give_up(Some(account));
         }
     }
 

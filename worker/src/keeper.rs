@@ -63,6 +63,12 @@ impl Sessions {
         self.with(shard, alive).unwrap_or(false)
     }
 
+    /// Whether the lease of a session that was open may have run out.
+    fn may_have_run_out(&self, shard: u16) -> bool {
+        let is_late = |known: &mut Session| known.renewed.is_some_and(|renewed| renewed.elapsed() >= self.lease);
+        self.with(shard, is_late).unwrap_or(false)
+    }
+
     /// The session was lost: all it had was taken back.
     pub fn lost(&self, shard: u16) {
         self.with(shard, |session| {
@@ -145,6 +151,10 @@ pub async fn beat(
                         warn!(%error, "no heartbeat: Redis does not answer; trying again");
                     }
                     trouble = true;
+                    if sessions.may_have_run_out(shard) {
+                        // Others may have its permits by now: what stands unused must not come on top of theirs.
+                        lanes.give_up(None);
+                    }
                     pause = (sessions.lease / 12).min(Duration::from_secs(1));
                     break;
                 }
@@ -234,7 +244,7 @@ async fn listen_once(
             if let Some(account) = &wake.give_up
                 && flight.free() == 0
             {
-                lanes.give_up(account);
+                lanes.give_up(Some(account));
             }
             flight.hint(wake.shard);
         }

@@ -237,14 +237,14 @@ impl Lanes {
         self.close_unused(None, |connection, since| since.elapsed() >= IDLE || connection.is_spent(Millis::now()));
     }
 
-    /// Closes every unused connection of an account whose mail waits elsewhere.
-    pub fn give_up(self: &Arc<Self>, account: &AccountId) {
-        self.close_unused(Some(account), |_, _| true);
+    /// Closes every unused connection, of an account whose mail waits elsewhere or (`None`) of all.
+    pub fn give_up(self: &Arc<Self>, account: Option<&AccountId>) {
+        self.close_unused(account, |_, _| true);
     }
 
     /// Closes every connection, now that no mail needs one: the worker stops. When this ends the permits may go back.
     pub async fn close_all(self: &Arc<Self>) {
-        self.close_unused(None, |_, _| true);
+        self.give_up(None);
         self.closing.close();
         let _ = tokio::time::timeout(LAST_WORDS, self.closing.wait()).await;
     }

@@ -234,6 +234,7 @@ fn began_doubt(event: &Event) -> bool {
         | What::Cancelled
         | What::Retried { .. }
         | What::Discarded
-        | What::Dropped { .. } => false,
+        | What::Dropped { .. }
+        | What::Moved { .. } => false,
     }
 }

@@ -174,7 +174,10 @@ async fn term(world: &World, planned: &Planned) -> anyhow::Result<()> {
 
 async fn redis_restart(world: &World, planned: &Planned) -> anyhow::Result<()> {
     let Ok(_turn) = world.redis.try_lock() else { return Ok(()) };
-    world.rig.redis.restart(planned.span(50, 1_500)).await?;
+    world.stopped(true);
+    let restarted = world.rig.redis.restart(planned.span(50, 1_500)).await;
+    world.stopped(false);
+    restarted?;
     world.count("Redis restarts", 1);
     Ok(())
 }
@@ -183,7 +186,9 @@ async fn redis_stall(world: &World, planned: &Planned) -> anyhow::Result<()> {
     let Ok(_turn) = world.redis.try_lock() else { return Ok(()) };
     let span = planned.span(200, 3_000);
     world.rig.redis.ask::<()>(&["CLIENT", "PAUSE", &span.as_millis().to_string(), "ALL"]).await?;
+    world.stopped(true);
     sleep(span).await;
+    world.stopped(false);
     world.count("Redis stalls", 1);
     Ok(())
 }

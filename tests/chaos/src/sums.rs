@@ -22,7 +22,11 @@ pub(crate) async fn check(world: &World, mails: &Mails, small: &Small, seen: &Se
     if small.waiting > 0 && small.delivered == 0 {
         wrong.push("mails wait for a limit of which nothing was used".to_owned());
     }
-    wrong.extend(seen.passed.iter().map(|told| format!("{told}, more than {CAP}, and no worker was stopped")));
+    wrong.extend(
+        seen.passed
+            .iter()
+            .map(|told| format!("{told}, more than {CAP}, and no worker was stopped or cut off from Redis")),
+    );
     for account in &world.accounts {
         let Some(budget) = world.queue().budget(account).await? else {
             wrong.push(format!("{account} is gone"));

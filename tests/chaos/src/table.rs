@@ -45,7 +45,10 @@ pub(crate) fn print(world: &World, outcome: &Outcome, accepted: usize) {
     row("lost", mails.lost, "");
     row("refused, and told as delivered", mails.misjudged, "recipients; docs/reliability.md, \"What is not known\"");
     row("attempts", mails.attempts, &format!("{} leases lost", mails.taken_back));
-    let most = format!("the cap is {CAP}; {} with a stopped worker's", seen.most_with_stopped);
+    let most = format!(
+        "the cap is {CAP}; {} with those of a worker that was stopped or cut off from Redis",
+        seen.most_with_stopped
+    );
     row("connections at once", seen.most, &most);
     let limit = format!("of a limit of {SMALL_LIMIT}; {} waited, and went when it was lifted", small.waiting);
     row("sent through the small limit", small.delivered, &limit);

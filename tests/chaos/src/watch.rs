@@ -12,11 +12,11 @@ use crate::world::{CAP, World};
 /// What the watch saw.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// The most connections of one account while no worker was stopped.
+    /// The most connections of one account while no worker was stopped or cut off from Redis.
     pub(crate) most: u64,
-    /// The most while the connections of a stopped worker stood.
+    /// The most while the connections of such a worker stood.
     pub(crate) most_with_stopped: u64,
-    /// Accounts that passed the cap while no worker was stopped.
+    /// Accounts that passed the cap while no worker was stopped or cut off from Redis.
     pub(crate) passed: BTreeSet<String>,
 }
 

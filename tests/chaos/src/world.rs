@@ -73,7 +73,7 @@ pub(crate) struct World {
     in_vain: Mutex<Vec<Accepted>>,
 }
 
-/// Workers that are stopped, and the last time that one went on.
+/// Workers that are stopped or cut off from Redis, and the last time that one went on.
 #[derive(Default)]
 struct Stopped {
     now: u64,
@@ -197,14 +197,14 @@ impl World {
         views.iter().filter(|view| self.lasting.contains(&view.id)).map(|view| view.fired).sum()
     }
 
-    /// A worker was stopped, or goes on.
+    /// A worker was stopped or all were cut off from Redis, or that is over.
     pub(crate) fn stopped(&self, stops: bool) {
         let mut stopped = lock(&self.stopped);
         stopped.now = if stops { stopped.now + 1 } else { stopped.now.saturating_sub(1) };
         stopped.last = Some(Instant::now());
     }
 
-    /// Whether connections may stand that belong to a worker that was stopped.
+    /// Whether connections may stand that belong to a worker that was stopped, or cut off from Redis beyond its lease.
     pub(crate) fn anybody_stopped(&self) -> bool {
         let stopped = lock(&self.stopped);
         stopped.now > 0 || stopped.last.is_some_and(|last| last.elapsed() < WAKES_WITHIN)
