@@ -62,7 +62,9 @@ elseif what == 'mend' then
 else
   -- The heartbeat of an idle worker, the only thing it ever asks: as few commands as can be.
   local away = everybody_was_away(lease)
-  if redis.call('ZADD', SESSIONS, 'XX', 'CH', now + lease, s) == 0 then return { 'gone' } end
+  -- Nothing changed if it is gone, and also if it was renewed in this millisecond: just now, because everybody was away.
+  local is_later = redis.call('ZADD', SESSIONS, 'XX', 'CH', now + lease, s) == 1
+  if not is_later and not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
   local lost = not away and redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 1)[1]
   local anything = redis.call('EXISTS', DUE, HOLDS, LATER, LOST, RING .. 'u', RING .. 'n', RING .. 'b', LANES .. s, JOBS .. s) > 0
   if not lost and not anything then return { 'ok', 0, 0 } end

@@ -224,6 +224,15 @@ async fn redis_being_away_costs_nobody_the_lease() {
 }
 
 #[tokio::test]
+async fn the_heartbeat_that_comes_first_after_everybody_was_away_keeps_its_session() {
+    let (_redis, queue) = queue().await;
+    let session = Session::open_for(&queue, SHORT).await;
+    // Nobody gave a sign of life for longer than the lease.
+    tokio::time::sleep(SHORT * 2).await;
+    assert!(matches!(queue.beat(0, &session.id, SHORT).await.unwrap(), Beat::Alive { .. }));
+}
+
+#[tokio::test]
 async fn recipients_that_are_done_stay_done() {
     let (_redis, queue) = queue().await;
     let alice = account(&queue, "alice@example.com").await;
