@@ -14,7 +14,7 @@ demo: ## 200 mails through two workers and the stand-in for Gmail; KEEP=1 stays 
 	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; cargo build --workspace --bins && $(TARGET)/debug/postroom-demo $(if $(KEEP),--keep)
 
 test: ## All tests that need Rust and a Redis
-	@$(WITH_REDIS); cargo build --workspace --bins && cargo test --workspace
+	@$(WITH_REDIS); cargo build --workspace --bins && cargo test --workspace --no-fail-fast
 
 test-servers: ## Against mail servers that others wrote (needs Node.js and npm; Debian's Dovecot is installed if root)
 	@$(WITH_REDIS); tests/tools/dovecot.sh && npm install --prefix tests/servers --no-audit --no-fund --no-package-lock --silent \

@@ -199,7 +199,7 @@ mod tests {
         assert!(failed(&["recipient_bussy"]).contains("recipient_busy"));
         assert!(failed(&["250"]).contains("no refusal"));
         assert!(!failed(&["ann@example.org"]).contains("ann"));
-        assert!(failed(&["550", "--own", "/nowhere/rows.toml"]).starts_with("/nowhere/rows.toml: "));
+        assert!(failed(&["550", "--own", "/nowhere/rows.toml"]).starts_with("/nowhere/rows.toml cannot be read: "));
     }
 
     #[test]

@@ -36,7 +36,8 @@ fn standing(account: Account, steps: &[(u64, u64)], in_hand: u64, rate_used_to: 
     let step = |(ago, messages): &(u64, u64)| -> Step {
         read_step(&format!("{}:{messages}:{messages}", NOW_AT.0 - ago * HOUR)).unwrap()
     };
-    let state = State::read(Some(&format!("0 0 {} 0 {in_hand} {in_hand} 0 0 0 0 0 {rate_used_to}.000", NOW_AT.0)));
+    let state =
+        State::read(Some(&format!("0 0 {} 0 {in_hand} {in_hand} 0 0 0 0 0 0 0 0 {rate_used_to}.000", NOW_AT.0)));
     let standing = Standing::new(account, &state, steps.iter().map(step).collect(), NOW_AT);
     Standing { workers: 1, ..standing }
 }

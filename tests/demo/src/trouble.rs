@@ -19,12 +19,9 @@ fn temporary() -> [Fault; 4] {
         Fault::new(Stage::Rcpt, Action::reply("421 4.7.0 Try again later, closing connection. - gsmtp"))
             .recipient(TIRED)
             .per_mail_times(1),
-        Fault::new(
-            Stage::Rcpt,
-            Action::reply("450 4.2.1 The user you are trying to contact is receiving mail too quickly."),
-        )
-        .recipient(GREYLISTED)
-        .per_mail_times(1),
+        Fault::new(Stage::Rcpt, Action::reply("450 4.3.2 Not now, try again later. - gsmtp"))
+            .recipient(GREYLISTED)
+            .per_mail_times(1),
     ]
 }
 
