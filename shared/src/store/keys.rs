@@ -33,7 +33,7 @@
 //! | `dead` | settle, claim, sweep, account | entries by retry or discard, or by a late delivery; what passes `POSTROOM_DEAD_RETENTION` or `POSTROOM_DEAD_BYTES` by claim |
 //! | `holds`, `later` | whoever holds an account, or finds it at a limit | empty by themselves |
 //! | `ledger:` | settle, sweep: what an account sent, in steps of five minutes | entries after 24 hours |
-//! | `pooled:<account>:<u|n|b>` | push, settle, sweep: mails of pools that lie in that lane, by when they came there | entries with their turn, or when they move |
+//! | `pooled:` | push, settle, sweep: mails of pools that lie in that lane, by when they came there | entries with their turn, or when they move |
 //! | `moving`, `stuck` | whoever finds that an account with such mails may not send; a walk through them, and walks that left some | empty by themselves |
 //! | `thread:<pool>:<hash>` | push, and with a mail that moves: the account that sent the last mail of a thread | 30 days after that |
 //! | `pr:pools` | `pool put` | `pool remove` |
