@@ -10,8 +10,8 @@ local PROOF_LASTS = 900000
 -- What scripts change, kept in the field `state`, in this order. permits: connections given out; turn: when it began one
 -- last; proven: when it last proved that it may send; start: when it began to be tried; om, orc: messages and recipients
 -- that workers have in hand; um, ur: those of the last 24 hours, as the list LEDGER and the step under way have them; le:
--- the oldest step of them; cs, cm, cr: the step under way, its messages and recipients; elsewhere: messages that Gmail must have counted besides; logins: up to when logins are used up, and tat: the rate
--- (both as a GCRA).
+-- the oldest step of them; cs, cm, cr: the step under way, its messages and recipients; elsewhere: messages that Gmail must
+-- have counted besides; logins: up to when logins are used up, and tat: the rate (both as a GCRA).
 local STATE = { 'permits', 'turn', 'proven', 'start', 'om', 'orc', 'um', 'ur', 'le', 'cs', 'cm', 'cr', 'elsewhere', 'logins', 'tat' }
 local STATE_READ = '^' .. string.rep('(%S+) ', #STATE - 1) .. '(%S+)$'
 local STATE_WRITTEN = string.rep('%.0f ', #STATE - 1) .. '%.3f'
@@ -120,12 +120,16 @@ end
 -- How many connections it may have.
 local function cap_of(it) return math.min(it.cap, trial(it)) end
 
+-- A limit of 24 hours without the share that is kept for urgent mail. What has no limit has no share of it either.
+local function open_to(it, p, limit)
+  if p == 'u' or limit == math.huge then return limit end
+  return limit - math.floor(limit * it.share / 100)
+end
+
 -- What the limits of 24 hours leave for a priority: messages and recipients.
 local function left(it, p)
-  local keep = p == 'u' and 0 or it.share / 100
   local elsewhere = is_proven(it) and it.elsewhere or 0
-  return it.lm - math.floor(it.lm * keep) - it.um - it.om - elsewhere,
-    it.lr - (keep > 0 and math.floor(it.lr * keep) or 0) - it.ur - it.orc
+  return open_to(it, p, it.lm) - it.um - it.om - elsewhere, open_to(it, p, it.lr) - it.ur - it.orc
 end
 
 local function used_up_to(it) return math.max(it.tat, now - it.burst * 1000 / it.rate) end

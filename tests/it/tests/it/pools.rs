@@ -95,6 +95,20 @@ async fn the_account_with_most_left_gets_the_mail() {
 }
 
 #[tokio::test]
+async fn what_a_share_leaves_to_mail_that_is_not_urgent_is_the_room_of_its_account() {
+    let (_redis, queue) = queue().await;
+    let accounts = [limited(&queue, "a", 10).await, limited(&queue, "b", 8).await];
+    // No limit of recipients: nothing of that is kept back.
+    let kept = Account { limit: Some(10), urgent_share: 50, connections: Some(50), ..Account::new(accounts[0].clone()) };
+    queue.put_account(&kept).await.unwrap();
+    prove(&queue, &accounts[0]).await;
+    let ids = push_some(&queue, &accounts, 9).await;
+    assert_eq!(spread(&queue, &ids, &accounts).await, [3, 6]);
+    let session = Session::open(&queue).await;
+    assert_eq!(session.claim_with(50, 20, &[]).await.jobs.len(), 9, "none had to leave its account");
+}
+
+#[tokio::test]
 async fn mail_of_a_held_account_moves_in_slices_and_goes() {
     let (_redis, queue) = queue().await;
     let accounts = [limited(&queue, "a", 9_000).await, limited(&queue, "b", 1_000).await];
