@@ -1,11 +1,12 @@
-//! What producers and workers share: the words, the Redis queue, sealed tokens and settings.
+//! What producers and workers share: the words, the Redis queue, sealed tokens, settings, and the SMTP dialogue, with which
+//! a worker sends and a producer finds out whether an account can log in.
 //!
-//! Read in the order of the modules below. Nothing in here opens an SMTP connection, and nothing in
-//! here prints an address or a secret in the clear.
+//! Read in the order of the modules below. Nothing in here prints an address or a secret in the clear.
 
 pub mod account;
 pub mod address;
 pub mod clock;
+pub mod dial;
 pub mod id;
 pub mod mail;
 pub mod message;
@@ -15,6 +16,8 @@ pub mod reason;
 pub mod replies;
 pub mod reply;
 pub mod settings;
+pub mod smtp;
 pub mod store;
 pub mod telemetry;
 pub mod tokens;
+pub mod xoauth2;

@@ -23,9 +23,9 @@ use crate::lanes::{Lanes, Seat};
 use crate::login::{NoConnection, login_refused, no_token};
 use crate::next_step::holds;
 use crate::pace::Pace;
-use crate::smtp::{Dialer, End, Outcome, Outgoing};
 use crate::split::{self, Piece};
 use crate::verdict::{self, Meaning, Nth, Verdict, counts_in_fleet, verdicts};
+use postroom_shared::smtp::{Dialer, End, Outcome, Outgoing};
 
 /// How often one attempt begins anew at most because a connection was at its end, whatever the table says.
 const RECONNECTS: u32 = 5;

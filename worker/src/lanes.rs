@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::flight::Flight;
-use crate::smtp::Connection;
+use postroom_shared::smtp::Connection;
 
 /// How long a connection may be idle before it is closed and its permit given up (gmail.md, "Limits": 30 to 60 s).
 const IDLE: Duration = Duration::from_secs(30);

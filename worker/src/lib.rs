@@ -8,7 +8,6 @@
 pub mod attempted;
 pub mod backend;
 pub mod begins;
-pub mod dial;
 pub mod doubt;
 pub mod fetcher;
 pub mod flight;
@@ -25,9 +24,7 @@ pub mod run;
 pub mod sent;
 pub mod settings;
 pub mod settler;
-pub mod smtp;
 pub mod split;
 pub mod verdict;
-mod xoauth2;
 
 pub use run::run;

@@ -9,8 +9,8 @@ use postroom_shared::tokens::{AccessToken, AfterRefusal, TokenError};
 use tracing::debug;
 
 use crate::handler::Handler;
-use crate::smtp::Connection;
 use crate::verdict::NoLogin;
+use postroom_shared::smtp::Connection;
 
 /// How many other tokens are tried after a refused login: the one somebody else fetched, and the one that was forced.
 const OTHER_TOKENS: u32 = 2;

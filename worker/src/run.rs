@@ -39,7 +39,7 @@ use crate::pace::Pace;
 use crate::sent::Sent;
 use crate::settings::Settings;
 use crate::settler;
-use crate::smtp::Dialer;
+use postroom_shared::smtp::Dialer;
 
 /// How long settlements may take at the very end; after that the lease brings the mails back.
 const LAST_SETTLEMENTS: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use postroom_shared::settings::{
 
 use crate::retry::RetryPolicy;
 use crate::sent::SentSettings;
-use crate::smtp::SmtpSettings;
+use postroom_shared::smtp::SmtpSettings;
 
 /// Everything a worker reads at its start.
 #[derive(Debug, Clone)]

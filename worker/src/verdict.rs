@@ -9,7 +9,7 @@ use postroom_shared::replies::class::{Connection, Scope};
 use postroom_shared::replies::{Class, Row, Table};
 use postroom_shared::reply::{Reply, Silence, Stage};
 
-use crate::smtp::{End, Outcome};
+use postroom_shared::smtp::{End, Outcome};
 
 /// What an attempt came to, for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

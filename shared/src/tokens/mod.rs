@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod cache;
 pub mod credentials;
+mod endpoint;
 mod error;
 mod figures;
 mod fleet;

@@ -34,7 +34,7 @@ struct Drained {
     commands: Commands,
 }
 
-/// Mails after which the worker takes a new connection (`worker/src/smtp/connection.rs`): the loop does so too, once, to
+/// Mails after which the worker takes a new connection (`shared/src/smtp/connection.rs`): the loop does so too, once, to
 /// tell what that costs.
 const RENEW: usize = 50;
 

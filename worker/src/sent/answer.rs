@@ -6,7 +6,7 @@ use async_imap::imap_proto::{Capability, Outcome, Response, ResponseCode, Status
 use postroom_shared::reply::Silence;
 
 use super::SentError;
-use crate::dial::DialError;
+use postroom_shared::dial::DialError;
 
 /// Words by which a server says that it is not the token (RFC 5530).
 const NOT_THE_TOKEN: [&str; 4] = ["[UNAVAILABLE]", "[LIMIT]", "[INUSE]", "[SERVERBUG]"];

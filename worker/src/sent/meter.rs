@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::smtp::Transport;
+use postroom_shared::smtp::Transport;
 
 /// Room for thousands of mailboxes in the answer to LIST, or for tens of thousands of hits.
 const MOST_BYTES: usize = 1 << 20;

@@ -22,8 +22,8 @@ use postroom_shared::tokens::AccessToken;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use crate::dial::TlsDialer;
 use kept::{Kept, Shelf};
+use postroom_shared::dial::TlsDialer;
 use query::Query;
 
 pub use error::SentError;

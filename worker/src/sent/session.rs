@@ -20,8 +20,8 @@ use super::mailbox::Listing;
 use super::meter::Meter;
 use super::query::{Query, quoted};
 use super::{Looked, SentError};
-use crate::smtp::Transport;
-use crate::xoauth2::initial_response;
+use postroom_shared::smtp::Transport;
+use postroom_shared::xoauth2::initial_response;
 
 /// A connection ends so long before its token, or a third of the token's life if that is shorter.
 const BEFORE_TOKEN_ENDS: Duration = Duration::from_secs(300);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use postroom_shared::settings::Source;
 
-use crate::dial::{Scheme, Server};
-use crate::smtp::SmtpSettings;
+use postroom_shared::dial::{Scheme, Server};
+use postroom_shared::smtp::SmtpSettings;
 
 const URL: &str = "POSTROOM_IMAP_URL";
 const FORM: &str = "write imaps://imap.gmail.com:993, if need be with ?connect=HOST:PORT, or off";

@@ -99,7 +99,8 @@ async fn what_a_share_leaves_to_mail_that_is_not_urgent_is_the_room_of_its_accou
     let (_redis, queue) = queue().await;
     let accounts = [limited(&queue, "a", 10).await, limited(&queue, "b", 8).await];
     // No limit of recipients: nothing of that is kept back.
-    let kept = Account { limit: Some(10), urgent_share: 50, connections: Some(50), ..Account::new(accounts[0].clone()) };
+    let kept =
+        Account { limit: Some(10), urgent_share: 50, connections: Some(50), ..Account::new(accounts[0].clone()) };
     queue.put_account(&kept).await.unwrap();
     prove(&queue, &accounts[0]).await;
     let ids = push_some(&queue, &accounts, 9).await;

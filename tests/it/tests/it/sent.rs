@@ -9,9 +9,9 @@ use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::reply::Silence;
 use postroom_shared::settings::Source;
+use postroom_shared::smtp::{Connection, Dialer, End, Outgoing, SmtpSettings};
 use postroom_shared::tokens::AccessToken;
 use postroom_worker::sent::{Looked, Sent, SentError, SentSettings};
-use postroom_worker::smtp::{Connection, Dialer, End, Outgoing, SmtpSettings};
 use tempfile::TempDir;
 
 const ALICE: &str = "alice@example.com";

@@ -10,9 +10,9 @@ use postroom_sandbox::{Config, Sandbox};
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::settings::{Source, TlsSettings};
+use postroom_shared::smtp::SmtpSettings;
 use postroom_shared::tokens::AccessToken;
 use postroom_worker::sent::{Looked, Sent, SentError, SentSettings};
-use postroom_worker::smtp::SmtpSettings;
 use tokio::process::Command;
 
 use crate::{ALICE, write_certificates};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom_shared::settings::{Source, TlsSettings};
+use crate::settings::{Source, TlsSettings};
 use rustls::pki_types::CertificateDer;
 
 use crate::dial::{Scheme, Server};

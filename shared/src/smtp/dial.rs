@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use postroom_shared::reply::{Reply, Stage};
+use crate::reply::{Reply, Stage};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 

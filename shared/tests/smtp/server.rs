@@ -6,8 +6,8 @@ use postroom_shared::account::AccountId;
 use postroom_shared::address::Address;
 use postroom_shared::clock::Millis;
 use postroom_shared::reply::{Enhanced, Reply, Said, Silence, Stage};
+use postroom_shared::smtp::{Connection, End, Outcome, Outgoing, SmtpSettings};
 use postroom_shared::tokens::AccessToken;
-use postroom_worker::smtp::{Connection, End, Outcome, Outgoing, SmtpSettings};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::task::JoinHandle;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroom_shared::reply::{Silence, Stage};
-use postroom_worker::smtp::{Connection, Dialer, End, SmtpSettings};
+use postroom_shared::smtp::{Connection, Dialer, End, SmtpSettings};
 use rustls::HandshakeKind;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::BufReader;

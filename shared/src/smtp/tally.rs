@@ -1,6 +1,6 @@
 //! The replies to one envelope, summed up: who was refused, and whether the mail can have been taken at all.
 
-use postroom_shared::reply::{Reply, Silence, Stage};
+use crate::reply::{Reply, Silence, Stage};
 
 /// The replies to `MAIL` and to each `RCPT`, as they come.
 pub(super) struct Tally {

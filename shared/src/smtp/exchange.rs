@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use postroom_shared::reply::{Reply, Stage};
+use crate::reply::{Reply, Stage};
 
 use super::connection::Connection;
 use super::content::{Flight, write};
@@ -70,6 +70,6 @@ impl Connection {
     /// Writes one command and reads its reply.
     pub(super) async fn command(&mut self, line: &str, stage: Stage) -> Reply {
         let exchange = self.exchange(Flight::commands(line.as_bytes()), &[stage]).await;
-        exchange.last().unwrap_or_else(|| Reply::silence(stage, postroom_shared::reply::Silence::Closed, "no reply"))
+        exchange.last().unwrap_or_else(|| Reply::silence(stage, crate::reply::Silence::Closed, "no reply"))
     }
 }

@@ -1,7 +1,7 @@
 //! MAIL, RCPT and BDAT in one flight: who is refused, what is success, what stays usable.
 
 use postroom_shared::reply::{Reply, Silence, Stage};
-use postroom_worker::smtp::{End, Outcome};
+use postroom_shared::smtp::{End, Outcome};
 
 use crate::server::{BODY, BOTH, GMAIL, PLAIN, open, reply, send, silence};
 

@@ -1,7 +1,7 @@
 //! Servers that offer less, and mails too large for one flight.
 
 use postroom_shared::reply::Stage;
-use postroom_worker::smtp::{End, SmtpSettings};
+use postroom_shared::smtp::{End, SmtpSettings};
 
 use crate::server::{BODY, BOTH, GMAIL, NO_CHUNKING, PLAIN, open, open_with, opening, patient, reply, send};
 

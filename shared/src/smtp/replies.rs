@@ -3,9 +3,9 @@
 use std::error::Error as _;
 use std::io;
 
+use crate::reply::{Enhanced, Reply, Silence, Stage};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::response::Response;
-use postroom_shared::reply::{Enhanced, Reply, Silence, Stage};
 
 use super::stream::Wire;
 use crate::dial::DialError;

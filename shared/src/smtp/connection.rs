@@ -5,12 +5,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::account::AccountId;
+use crate::clock::Millis;
+use crate::reply::{Enhanced, Reply, Silence, Stage};
+use crate::tokens::AccessToken;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
-use postroom_shared::account::AccountId;
-use postroom_shared::clock::Millis;
-use postroom_shared::reply::{Enhanced, Reply, Silence, Stage};
-use postroom_shared::tokens::AccessToken;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncWriteExt as _;
 

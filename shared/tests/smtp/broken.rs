@@ -1,7 +1,7 @@
 //! Dialogues that break: cut, silent, closed by a 421, spoken into, cancelled.
 
 use postroom_shared::reply::{Silence, Stage};
-use postroom_worker::smtp::{End, Outgoing};
+use postroom_shared::smtp::{End, Outgoing};
 
 use crate::server::{
     BODY, BOTH, GMAIL, PLAIN, SHORT, addresses, open, open_with, opening, patient, reply, send, settings, silence,

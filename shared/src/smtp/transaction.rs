@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use postroom_shared::address::Address;
-use postroom_shared::clock::Millis;
-use postroom_shared::reply::{Enhanced, Reply, Said, Silence, Stage};
+use crate::address::Address;
+use crate::clock::Millis;
+use crate::reply::{Enhanced, Reply, Said, Silence, Stage};
 
 use super::connection::Connection;
 use super::content::{Body, Flight};
