@@ -20,9 +20,9 @@ use postroom_shared::smtp::Connection;
 /// How long a connection may be idle before it is closed and its permit given up (gmail.md, "Limits": 30 to 60 s).
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How many mails of an account are told to begin before a connection is free for them: enough that none waits for the
+/// How many mails of an account are noted as begun before a connection is free for them: enough that none waits for the
 /// queue to hear of it, few enough that little is in doubt when a worker dies.
-const LINE: usize = 16;
+pub const LINE: usize = 16;
 
 /// How long a worker that stops waits for its servers' last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);
