@@ -281,12 +281,7 @@ impl Handler {
                 attempted.note = login_refused(&reply);
                 attempted.reply = Some(reply);
             }
-            NoConnection::Reply(reply) => {
-                let nth = self.nth_of(std::iter::once(&reply), claimed, turn).await;
-                attempted.findings = all(places, Verdict::Refused(verdict::meaning(self.replies, &reply, &nth)));
-                attempted.reply = Some(reply);
-            }
-            NoConnection::Later(reply, floor) => {
+            NoConnection::Reply(reply, floor) => {
                 let nth = self.nth_of(std::iter::once(&reply), claimed, turn).await;
                 let found = verdict::meaning(self.replies, &reply, &nth);
                 let found = Meaning { floor: found.floor.max(floor), ..found };
