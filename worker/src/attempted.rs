@@ -71,6 +71,13 @@ impl Attempted {
         replies.filter(|reply| reply.code().is_some()).map(|reply| reply.stage).max()
     }
 
+    /// What is left is not sent now.
+    pub(crate) fn give_back(&mut self, left: &mut Vec<Piece>, reason: Reason) {
+        for piece in left.drain(..) {
+            self.findings.extend(all(&piece.places, Verdict::Untried(reason)));
+        }
+    }
+
     /// Adds what a further transaction came to.
     pub(crate) fn add(&mut self, more: Self) {
         self.findings.extend(more.findings);

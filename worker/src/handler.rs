@@ -25,7 +25,7 @@ use crate::next_step::holds;
 use crate::pace::Pace;
 use crate::split::{self, Piece};
 use crate::verdict::{self, Meaning, Nth, Verdict, counts_in_fleet, verdicts};
-use postroom_shared::smtp::{Dialer, End, Outcome, Outgoing};
+use postroom_shared::smtp::{Connection, Dialer, End, Outcome, Outgoing};
 
 /// How often one attempt begins anew at most because a connection was at its end, whatever the table says.
 const RECONNECTS: u32 = 5;
@@ -64,20 +64,18 @@ impl Handler {
             return waits;
         }
         let mut pieces: Vec<Piece> = (!open.is_empty()).then(|| Piece::whole(open)).into_iter().collect();
-        while let Some(piece) = pieces.pop() {
+        loop {
+            if attempted.taken > 0 && !pieces.is_empty() && !Box::pin(self.put_down(claimed, job, &attempted)).await {
+                attempted.give_back(&mut pieces, Reason::LeaseLost);
+            }
+            let Some(piece) = pieces.pop() else { return attempted };
             let tried = self.try_piece(claimed, job, &piece).await;
             attempted.add(tried.attempted);
             pieces.extend(tried.pieces);
-            if attempted.taken > 0 && !pieces.is_empty() {
-                Box::pin(self.put_down(claimed, &attempted, &pieces)).await;
-            }
             if let Some(reason) = tried.stops {
-                for left in pieces.drain(..) {
-                    attempted.findings.extend(all(&left.places, Verdict::Untried(reason)));
-                }
+                attempted.give_back(&mut pieces, reason);
             }
         }
-        attempted
     }
 
     /// Finds out what became of a mail that the server may have taken. `Err`: it is not to be sent now.
@@ -104,19 +102,30 @@ impl Handler {
         }
     }
 
-    /// Puts down what is left of a mail whose first part was taken.
-    async fn put_down(&self, claimed: &Claimed, attempted: &Attempted, pieces: &[Piece]) {
-        let earlier = claimed.recipients.clone().unwrap_or_default();
-        let failed =
-            attempted.findings.iter().filter(|(_, verdict)| verdict.is_final_refusal()).map(|(place, _)| *place);
-        let left = Recipients {
-            open: pieces.iter().flat_map(|piece| piece.places.iter().copied()).collect(),
-            failed: earlier.failed.iter().copied().chain(failed).collect(),
-            in_doubt: Vec::new(),
-            taken: earlier.taken + attempted.taken,
-        };
-        if let Err(error) = self.queue.progress(claimed, &left).await {
-            warn!(%error, "the first part of a mail was taken, which is not stored yet");
+    /// Puts down what is left of a mail of which a part was taken. `false`: the queue could not be told.
+    async fn put_down(&self, claimed: &Claimed, job: &Job, attempted: &Attempted) -> bool {
+        let mut left = claimed.recipients.clone().unwrap_or_else(|| Recipients::all(job.recipients.len()));
+        left.in_doubt = Vec::new();
+        left.taken += attempted.taken;
+        for (place, verdict) in &attempted.findings {
+            if matches!(verdict, Verdict::Delivered | Verdict::Found) || verdict.is_final_refusal() {
+                left.open.retain(|open| open != place);
+            }
+            if verdict.is_final_refusal() {
+                left.failed.push(*place);
+            }
+        }
+        self.note(claimed, &left).await
+    }
+
+    /// Tells the queue of the mail's recipients what it would need to know if this worker were lost now.
+    async fn note(&self, claimed: &Claimed, recipients: &Recipients) -> bool {
+        match self.queue.progress(claimed, recipients).await {
+            Ok(holds) => holds,
+            Err(error) => {
+                warn!(%error, "what became of a part of a mail cannot be stored: the rest is not sent now");
+                false
+            }
         }
     }
 
@@ -183,10 +192,13 @@ impl Handler {
         };
         let outgoing = Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
         let began = Instant::now();
-        claimed.begun.set_leaving();
-        let outcome = connection.send(&outgoing).await;
+        let outcome = self.hand_over(&mut connection, &outgoing, claimed, job, &piece.places).await;
         claimed.begun.set_told();
         self.pace.took(began.elapsed());
+        let Some(outcome) = outcome else {
+            seat.close(connection);
+            return Tried::untried(piece, Reason::LeaseLost);
+        };
         let (tried, gives_up) = self.read(outcome, claimed, job, piece, turn).await;
         if gives_up {
             seat.close(connection)
@@ -194,6 +206,46 @@ impl Handler {
             seat.put_back(connection)
         }
         tried
+    }
+
+    /// Hands a mail over to the server. If this worker is lost then, Sent can tell that the mail went, but not to whom: where
+    /// it does not go to all that are open, the queue hears before its bytes leave to whom it goes. `None`: it could not be
+    /// told, and no byte has left.
+    async fn hand_over(
+        &self,
+        connection: &mut Connection,
+        mail: &Outgoing<'_>,
+        claimed: &Claimed,
+        job: &Job,
+        places: &[usize],
+    ) -> Option<Outcome> {
+        if job.recipients.len() == 1 {
+            claimed.begun.set_leaving();
+            return Some(connection.send(mail).await);
+        }
+        let envelope = match places.len() {
+            1 => None,
+            _ => match Box::pin(connection.ask(mail)).await {
+                Ok(envelope) => Some(envelope),
+                Err(outcome) => return Some(outcome),
+            },
+        };
+        let goes = |at: usize| envelope.as_ref().is_none_or(|envelope| envelope.recipients()[at].is_ok());
+        let to: Vec<usize> = (0..places.len()).filter(|at| goes(*at)).map(|at| places[at]).collect();
+        let noted = claimed.begun.noted();
+        let leaving = noted.as_ref().map(|noted| noted.in_doubt.clone()).filter(|places| !places.is_empty());
+        let known = noted.or_else(|| claimed.recipients.clone());
+        let known = known.unwrap_or_else(|| Recipients::all(job.recipients.len()));
+        if leaving.as_ref().unwrap_or(&known.open) != &to
+            && !Box::pin(self.note(claimed, &Recipients { in_doubt: to, ..known })).await
+        {
+            return None;
+        }
+        claimed.begun.set_leaving();
+        Some(match envelope {
+            None => connection.send(mail).await,
+            Some(envelope) => Box::pin(connection.deliver(mail, envelope)).await,
+        })
     }
 
     /// What the replies come to, and whether the connection is given up. An account that is refused is known to be so before

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, error, info, info_span, warn};
 
-use crate::attempted::{Attempted, all};
+use crate::attempted::Attempted;
 use crate::holder::Order;
 use crate::next_step::{AccountStep, NextStep, Situation, next_step};
 use crate::retry::RetryPolicy;
@@ -120,16 +120,16 @@ where
     }
 
     fn call(&mut self, task: Task<Claimed>) -> Self::Future {
-        let claim = Claim::of(&task.args);
+        let mut claim = Claim::of(&task.args);
         let span = claim.span();
         let context = Arc::clone(&self.context);
         let attempt = self.inner.call(task);
         let settled = async move {
             let attempted = tokio::select! {
                 biased;
-                result = attempt => result.unwrap_or_else(|error| ended_without_a_result(&claim, error.into())),
+                result = attempt => result.unwrap_or_else(|error| ended_without_a_result(&mut claim, error.into())),
                 () = context.hurry.cancelled() => {
-                    handed_back(&claim)
+                    handed_back(&mut claim)
                 }
             };
             context.settle(claim, attempted).await
@@ -139,17 +139,25 @@ where
 }
 
 /// A panic or the time limit: it counts as an attempt, and if the bytes were leaving the server may have them.
-fn ended_without_a_result(claim: &Claim, error: BoxDynError) -> Attempted {
+fn ended_without_a_result(claim: &mut Claim, error: BoxDynError) -> Attempted {
     let reason = if error.is::<Panicked>() { Reason::Panic } else { Reason::Stuck };
-    let verdict = if claim.begun.is_leaving() { Verdict::BrokenOff(reason) } else { Verdict::Failed(reason) };
-    Attempted { findings: all(&claim.open(), verdict), ..Attempted::default() }
+    broken_off(claim, reason, Verdict::Failed(reason))
 }
 
 /// There is no time left for the mail in this worker.
-fn handed_back(claim: &Claim) -> Attempted {
-    let reason = Reason::HandedBack;
-    let verdict = if claim.begun.is_leaving() { Verdict::BrokenOff(reason) } else { Verdict::Untried(reason) };
-    Attempted { findings: all(&claim.open(), verdict), ..Attempted::default() }
+fn handed_back(claim: &mut Claim) -> Attempted {
+    broken_off(claim, Reason::HandedBack, Verdict::Untried(Reason::HandedBack))
+}
+
+/// The attempt is gone: what is known is what the queue was told. Those to whom the bytes were leaving may have them.
+fn broken_off(claim: &mut Claim, reason: Reason, others: Verdict) -> Attempted {
+    claim.recipients = claim.begun.noted().or_else(|| claim.recipients.take());
+    let noted = claim.begun.noted().map(|noted| noted.in_doubt).filter(|places| !places.is_empty());
+    let may_have_it =
+        |place: &usize| claim.begun.is_leaving() && noted.as_ref().is_none_or(|places| places.contains(place));
+    let open = claim.open();
+    let verdict = |place: &usize| if may_have_it(place) { Verdict::BrokenOff(reason) } else { others };
+    Attempted { findings: open.iter().map(|place| (*place, verdict(place))).collect(), ..Attempted::default() }
 }
 
 impl SettleLayer {

@@ -1,8 +1,8 @@
 //! Asking for work: as many jobs as there are free slots, each under a permit of its account.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{FromRedisValue, ScriptInvocation, Value};
@@ -106,7 +106,13 @@ impl Doubt {
 
 /// How far a mail is on its way out. Clones share it, so that whoever ends an attempt from outside knows.
 #[derive(Debug, Clone)]
-pub struct Begun(Arc<AtomicU8>);
+pub struct Begun(Arc<Progress>);
+
+#[derive(Debug)]
+struct Progress {
+    state: AtomicU8,
+    noted: Mutex<Option<Recipients>>,
+}
 
 impl Begun {
     const NOT: u8 = 0;
@@ -116,29 +122,40 @@ impl Begun {
     /// The queue knows from the beginning that the bytes may leave, if the mail came for a connection that stands.
     #[must_use]
     pub fn new(told: bool) -> Self {
-        Self(Arc::new(AtomicU8::new(if told { Self::TOLD } else { Self::NOT })))
+        let state = AtomicU8::new(if told { Self::TOLD } else { Self::NOT });
+        Self(Arc::new(Progress { state, noted: Mutex::new(None) }))
     }
 
     /// Whether the queue knows that the bytes may leave.
     #[must_use]
     pub fn is_told(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != Self::NOT
+        self.0.state.load(Ordering::Relaxed) != Self::NOT
     }
 
     /// The queue knows it now.
     pub fn set_told(&self) {
-        self.0.store(Self::TOLD, Ordering::Relaxed);
+        self.0.state.store(Self::TOLD, Ordering::Relaxed);
     }
 
     /// Whether bytes are leaving, so that the server may have the mail.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::LEAVING
+        self.0.state.load(Ordering::Relaxed) == Self::LEAVING
     }
 
     /// The bytes begin to leave.
     pub fn set_leaving(&self) {
-        self.0.store(Self::LEAVING, Ordering::Relaxed);
+        self.0.state.store(Self::LEAVING, Ordering::Relaxed);
+    }
+
+    /// What the queue was told of its recipients in this lease, if anything was.
+    #[must_use]
+    pub fn noted(&self) -> Option<Recipients> {
+        self.0.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_noted(&self, recipients: Recipients) {
+        *self.0.noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(recipients);
     }
 }
 
@@ -268,6 +285,12 @@ pub struct Recipients {
 }
 
 impl Recipients {
+    /// All of so many are open.
+    #[must_use]
+    pub fn all(count: usize) -> Self {
+        Self { open: (0..count).collect(), ..Self::default() }
+    }
+
     /// `0,3!7!3!1` → open 0 and 3, failed 7, in doubt 3, taken once; empty: `None`, all are open.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('!');

@@ -88,7 +88,8 @@ pub enum Settled {
 }
 
 impl Queue {
-    /// Puts down which recipients are left of a mail whose first part was taken. Answers whether the lease still holds.
+    /// Puts down which recipients of a mail are left, and who of them is about to have it (`in_doubt`; nobody: all that are
+    /// open). Answers whether the lease still holds.
     ///
     /// # Errors
     /// If Redis did not do it, or not surely; doing it again is safe.
@@ -96,7 +97,11 @@ impl Queue {
         let keys = self.store.keys(claimed.id.shard());
         let mut call = self.scripts.progress.call(&keys);
         call.arg(claimed.id.to_string()).arg(claimed.session.as_str()).arg(claimed.fence).arg(left.to_string());
-        Ok(call.invoke_async::<u8>(&mut self.store.connection()).await? == 1)
+        let holds = call.invoke_async::<u8>(&mut self.store.connection()).await? == 1;
+        if holds {
+            claimed.begun.set_noted(left.clone());
+        }
+        Ok(holds)
     }
 
     /// Takes a mail's last chance: to be sent though nobody can say whether it was taken before. Answers whether it still had

@@ -19,4 +19,4 @@ pub use dial::Dialer;
 pub use offers::Offers;
 pub use settings::SmtpSettings;
 pub use stream::Transport;
-pub use transaction::{End, Outcome, Outgoing};
+pub use transaction::{End, Envelope, Outcome, Outgoing};

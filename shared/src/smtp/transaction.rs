@@ -1,4 +1,5 @@
-//! One mail: in one flight where the server offers PIPELINING and CHUNKING, else in as few as it allows.
+//! One mail: in one flight where the server offers PIPELINING and CHUNKING, else in as few as it allows. Who must know before
+//! the bytes leave to whom they go asks the envelope first.
 //!
 //! Success is a 250 to the bytes and nothing else. Once the last byte is with the kernel, silence means that the server
 //! may have taken the mail, unless the replies read so far prove that it cannot have.
@@ -57,6 +58,20 @@ pub enum End {
     Lost(Reply),
 }
 
+/// An envelope that the server took for at least one recipient, and now waits for the bytes.
+#[derive(Debug)]
+pub struct Envelope {
+    recipients: Vec<Result<(), Reply>>,
+    clean: bool,
+}
+
+impl Envelope {
+    /// One a given recipient: its refusal, if it was refused.
+    pub fn recipients(&self) -> &[Result<(), Reply>] {
+        &self.recipients
+    }
+}
+
 /// What came of a mail, and what is to be done with the connection.
 struct Ended {
     recipients: Vec<Result<(), Reply>>,
@@ -70,27 +85,60 @@ struct Ended {
 impl Connection {
     /// Hands over one mail. A future that is dropped before its end leaves a connection that is never used again.
     pub async fn send(&mut self, mail: &Outgoing<'_>) -> Outcome {
+        if let Some(outcome) = self.begin(mail).await {
+            return outcome;
+        }
+        let fits_one_flight = self.offers.pipelining && self.bdat() && mail.bytes.len() <= LARGE;
+        let ended =
+            if fits_one_flight { self.one_flight(mail).await } else { Box::pin(self.envelope_first(mail)).await };
+        self.finish(ended).await
+    }
+
+    /// Asks the envelope of a mail, and sends no byte of it. [`Connection::deliver`] goes on; who does not lets the connection
+    /// go, for it is in mid-dialogue.
+    ///
+    /// # Errors
+    /// What came of the mail, if the server wants no bytes.
+    pub async fn ask(&mut self, mail: &Outgoing<'_>) -> Result<Envelope, Outcome> {
+        if let Some(outcome) = self.begin(mail).await {
+            return Err(outcome);
+        }
+        match self.envelope(mail).await {
+            Ok(envelope) => Ok(envelope),
+            Err(ended) => Err(self.finish(ended).await),
+        }
+    }
+
+    /// Sends the bytes of a mail whose envelope the server took.
+    pub async fn deliver(&mut self, mail: &Outgoing<'_>, envelope: Envelope) -> Outcome {
+        let ended = self.content(mail, envelope).await;
+        self.finish(ended).await
+    }
+
+    /// What keeps a mail from being begun, if anything does.
+    async fn begin(&mut self, mail: &Outgoing<'_>) -> Option<Outcome> {
         let all_open = || vec![Ok(()); mail.recipients.len()];
         if self.busy {
             let end = lost(Stage::Mail, Silence::Closed, "the connection was left in mid-dialogue");
-            return Outcome { recipients: all_open(), end, reusable: false };
+            return Some(Outcome { recipients: all_open(), end, reusable: false });
         }
         if mail.recipients.is_empty() {
-            return Outcome { recipients: Vec::new(), end: End::NoRecipient, reusable: true };
+            return Some(Outcome { recipients: Vec::new(), end: End::NoRecipient, reusable: true });
         }
         if let Some(reply) = self.cannot_carry(mail) {
-            return Outcome { recipients: all_open(), end: End::Refused(reply), reusable: true };
+            return Some(Outcome { recipients: all_open(), end: End::Refused(reply), reusable: true });
         }
         self.busy = true;
         let quiet = self.wire.is_quiet();
         if !matches!(quiet, Ok(true)) {
             let end = Box::pin(self.said_while_idle(quiet.is_ok())).await;
-            return Outcome { recipients: all_open(), end, reusable: false };
+            return Some(Outcome { recipients: all_open(), end, reusable: false });
         }
         self.mails_sent += 1;
-        let fits_one_flight = self.offers.pipelining && self.bdat() && mail.bytes.len() <= LARGE;
-        let ended =
-            if fits_one_flight { self.one_flight(mail).await } else { Box::pin(self.envelope_first(mail)).await };
+        None
+    }
+
+    async fn finish(&mut self, ended: Ended) -> Outcome {
         self.idle_since = Millis::now();
         let tidy = ended.clean && (!ended.open || Box::pin(self.reset()).await);
         let reusable = tidy && self.wire.is_quiet().unwrap_or(false);
@@ -194,8 +242,16 @@ impl Connection {
         Ended { recipients: tally.recipients, clean: clean && !is_over, open: !accepted, end }
     }
 
-    /// The envelope, in one flight or step by step; then the bytes, for those who were not refused.
+    /// The envelope; then the bytes, for those who were not refused.
     async fn envelope_first(&mut self, mail: &Outgoing<'_>) -> Ended {
+        match self.envelope(mail).await {
+            Ok(envelope) => self.content(mail, envelope).await,
+            Err(ended) => ended,
+        }
+    }
+
+    /// The envelope, in one flight or step by step.
+    async fn envelope(&mut self, mail: &Outgoing<'_>) -> Result<Envelope, Ended> {
         let mut steps = vec![(Stage::Mail, self.mail_line(mail))];
         steps.extend(mail.recipients.iter().map(|to| (Stage::Rcpt, format!("RCPT TO:<{}>\r\n", to.reveal()))));
         if !self.bdat() {
@@ -222,16 +278,15 @@ impl Connection {
                 break;
             }
         }
-        self.after_envelope(mail, tally, data, silent).await
+        self.after_envelope(tally, data, silent).await
     }
 
     async fn after_envelope(
         &mut self,
-        mail: &Outgoing<'_>,
         mut tally: Tally,
         data: Option<Reply>,
         silent: Option<Reply>,
-    ) -> Ended {
+    ) -> Result<Envelope, Ended> {
         let refused = tally.mail_refused.take().map(End::Refused);
         let nobody = tally.is_everyone_refused().then_some(End::NoRecipient);
         let closing = tally.closing.clone().map(End::Refused);
@@ -244,26 +299,31 @@ impl Connection {
                 self.command(".\r\n", Stage::Final).await;
                 clean = false;
             }
-            return Ended { recipients, end, clean, open };
+            return Err(Ended { recipients, end, clean, open });
         }
         if let Some(silent) = silent {
-            return Ended { recipients, end: End::Lost(silent), clean: false, open };
+            return Err(Ended { recipients, end: End::Lost(silent), clean: false, open });
         }
-        let commands = if self.bdat() { format!("BDAT {} LAST\r\n", mail.bytes.len()) } else { String::new() };
-        let body = if self.bdat() { Body::AsIs(mail.bytes) } else { Body::Stuffed(mail.bytes) };
         if !self.bdat() {
             match data {
                 Some(reply) if reply.code() == Some(354) => {}
                 Some(reply) if reply.code() >= Some(400) => {
                     let clean = clean && reply.code() != Some(421);
-                    return Ended { recipients, end: End::Refused(reply), clean, open };
+                    return Err(Ended { recipients, end: End::Refused(reply), clean, open });
                 }
                 Some(_) | None => {
                     let end = lost(Stage::Data, Silence::Garbage, "neither 354 nor a refusal in answer to DATA");
-                    return Ended { recipients, end, clean: false, open };
+                    return Err(Ended { recipients, end, clean: false, open });
                 }
             }
         }
+        Ok(Envelope { recipients, clean })
+    }
+
+    async fn content(&mut self, mail: &Outgoing<'_>, envelope: Envelope) -> Ended {
+        let Envelope { recipients, clean } = envelope;
+        let commands = if self.bdat() { format!("BDAT {} LAST\r\n", mail.bytes.len()) } else { String::new() };
+        let body = if self.bdat() { Body::AsIs(mail.bytes) } else { Body::Stuffed(mail.bytes) };
         let flight = Flight { commands: commands.as_bytes(), body };
         let exchange = self.exchange(flight, &[Stage::Final]).await;
         let sent = exchange.sent;

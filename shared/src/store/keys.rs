@@ -14,7 +14,8 @@
 //! `ring:<u|n|b>` holds the accounts that have mail of that priority and may start work: not held, and with a free
 //! **permit** (a right to one connection). Permits lie in `permits:<account>` (session → how many), the jobs under way in
 //! `load:<account>` (session → how many). A worker is a **session**: an entry of `sessions` that it keeps renewing, with
-//! its jobs in `jobs:<session>`, those of them whose bytes may have left in `begun:<session>`, and the accounts it has permits for in `lanes:<session>`. When a session runs out, the
+//! its jobs in `jobs:<session>` (each with its fence, recipients and account), those of them whose bytes may have left in
+//! `begun:<session>`, and the accounts it has permits for in `lanes:<session>`. When a session runs out, the
 //! next script of any worker takes back its jobs and permits, a slice at a time. `idle` holds the sessions that found
 //! nothing to do: a push publishes to the worker of one of them, on `pr:wake:<worker>`.
 //!

@@ -10,7 +10,7 @@ use postroom_sandbox::content_hash;
 use postroom_shared::message::Message;
 use postroom_shared::queue::{Event, What};
 
-use crate::mails::{GONE, Kind};
+use crate::mails::Kind;
 use crate::producer::Accepted;
 use crate::world::{ALLOWANCE_MS, World};
 
@@ -29,8 +29,6 @@ pub(crate) struct Mails {
     pub(crate) doubled: BTreeMap<&'static str, u64>,
     /// Recipients that we call delivered and the server does not have.
     pub(crate) lost: u64,
-    /// Recipients that the server refused and we call delivered: the mail was found in Sent after its worker was lost.
-    pub(crate) misjudged: u64,
     pub(crate) attempts: u64,
     pub(crate) taken_back: u64,
     pub(crate) told_doubled: u64,
@@ -126,7 +124,7 @@ impl Case<'_> {
         let kind = self.accepted.planned.kind;
         let usual = match kind {
             Kind::Plain | Kind::Several | Kind::Large | Kind::Scheduled => state == MailState::Sent,
-            Kind::SomeGone => dead_of(Reason::Recipient) || (state == MailState::Sent && self.was_lost_in_dialogue()),
+            Kind::SomeGone => dead_of(Reason::Recipient),
             Kind::AllGone => dead_of(Reason::Recipient),
             Kind::Blocked => dead_of(Reason::Policy),
             Kind::Hurried => state == MailState::Sent || dead_of(Reason::Expired) || dead_of(Reason::Uncertain),
@@ -155,12 +153,8 @@ impl Case<'_> {
                 }
             }
             if said == "delivered" && times.is_empty() {
-                if address.reveal().contains(GONE) && self.was_lost_in_dialogue() && !self.got.hashes.is_empty() {
-                    found.misjudged += 1;
-                } else {
-                    found.lost += 1;
-                    found.violations.push("LOST: we say delivered, and the server does not have it".to_owned());
-                }
+                found.lost += 1;
+                found.violations.push("LOST: we say delivered, and the server does not have it".to_owned());
             }
             if said != "delivered" && !times.is_empty() && !is_uncertain {
                 found.violations.push(format!("we say {said}, and the server has it"));
@@ -208,10 +202,6 @@ impl Case<'_> {
 
     fn lost_in_dialogue(&self) -> impl Iterator<Item = &Event> {
         self.status.timeline.iter().filter(|event| matches!(event.what, What::TakenBack { begun: true, .. }))
-    }
-
-    fn was_lost_in_dialogue(&self) -> bool {
-        self.lost_in_dialogue().next().is_some()
     }
 
     /// The timeline and the server's copies, a line each.

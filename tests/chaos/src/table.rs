@@ -43,7 +43,6 @@ pub(crate) fn print(world: &World, outcome: &Outcome, accepted: usize) {
     let why: Vec<String> = mails.doubled.iter().map(|(why, count)| format!("{count}: {why}")).collect();
     row("doubled, by the server", mails.doubled.values().sum::<u64>(), &why.join(", "));
     row("lost", mails.lost, "");
-    row("refused, and told as delivered", mails.misjudged, "recipients; docs/reliability.md, \"What is not known\"");
     row("attempts", mails.attempts, &format!("{} leases lost", mails.taken_back));
     let most = format!(
         "the cap is {CAP}; {} with those of a worker that was stopped or cut off from Redis",

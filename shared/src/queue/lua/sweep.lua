@@ -18,7 +18,7 @@ end
 -- A mail that its session has no more takes its place again. If its bytes may have left (`begun`), the server may have it:
 -- it is in doubt (`u`), and the lost lease counts against it (`k`).
 local function take_back(id, s, begun)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p', 'c')
+  local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p', 'c', 'f', 'o', 'v')
   if m[1] ~= 'sending' or m[2] ~= s then return end
   local a, recipients = m[3], tonumber(m[5] or '1')
   redis.call('HINCRBY', MAIL .. id, 'l', 1)
@@ -28,9 +28,10 @@ local function take_back(id, s, begun)
     spend(a, 1, recipients)
     redis.call('HINCRBY', MAIL .. id, 'k', 1)
     redis.call('HSET', MAIL .. id, 'u', NOW .. ':0')
-    -- Of whom it was in doubt before (the third part of `o`) says nothing of this sending: it went to all that are open.
-    local left = redis.call('HGET', MAIL .. id, 'o')
-    if left then redis.call('HSET', MAIL .. id, 'o', (string.gsub(left, '^([^!]*![^!]*!)[^!]*', '%1'))) end
+    -- Who is in doubt (the third part of `o`) was said of this sending, or else it went to all that are open.
+    if m[7] and m[8] ~= m[6] then
+      redis.call('HSET', MAIL .. id, 'o', (string.gsub(m[7], '^([^!]*![^!]*!)[^!]*', '%1')))
+    end
   end
   log(id, 'taken_back', ',"reason":"lease_lost","worker":"' .. s .. '"' .. (begun and ',"begun":true' or ''))
   bump('leases_lost', 1)

@@ -210,6 +210,46 @@ async fn a_mail_that_was_in_doubt_for_some_and_is_sent_again_to_all_is_in_doubt_
     assert_eq!(to, [["early@example.org", "late@example.org"]], "{:?}", status.timeline);
 }
 
+/// One recipient is refused for now, one for good, and the server takes the mail for the third while the worker goes down.
+async fn taken_for_some(end: Ending) {
+    let setting = Setting::start().await;
+    let fault = |fault: Fault| setting.rig.sandbox.add_fault(fault).unwrap();
+    fault(Fault::new(Stage::Rcpt, Action::reply("450 4.3.2 Not now - gsmtp")).recipient("late").times(1));
+    fault(Fault::new(Stage::Rcpt, Action::reply("550 5.1.1 No such user - gsmtp")).recipient("nobody"));
+    fault(Fault::new(Stage::Final, Action::StoreAndDelayMs(600_000)).times(1));
+    let mut json = mail_json(ALICE, "early@example.org", "to three");
+    json["to"] = serde_json::json!(["late@example.org", "nobody@example.org", "early@example.org"]);
+    let job = mail(&setting.queue, &setting.alice, &json);
+    setting.queue.push(&job).await.unwrap();
+    let mut worker = setting.worker(&[("POSTROOM_DRAIN_SECONDS", "0")]);
+    assert!(setting.rig.sandbox.wait_for_mails(1, PATIENCE).await);
+    match end {
+        Ending::Killed => worker.kill().await.unwrap(),
+        Ending::Stopped => assert!(worker.stop().await.unwrap().success(), "{}", worker.log()),
+    }
+    let _other = setting.worker(&[]);
+    let status = in_state(&setting.queue, job.id, MailState::Dead).await;
+    let to: Vec<_> = setting.rig.sandbox.mails().iter().map(|mail| mail.recipients.clone()).collect();
+    assert_eq!(to, [["early@example.org"], ["late@example.org"]], "{:?}", status.timeline);
+    let fates: Vec<_> = status.recipients.iter().map(|recipient| recipient.fate.as_str()).collect();
+    assert_eq!((status.reason, fates), (Some(Reason::Recipient), vec!["delivered", "refused", "delivered"]));
+}
+
+enum Ending {
+    Killed,
+    Stopped,
+}
+
+#[tokio::test]
+async fn who_was_refused_is_not_told_as_delivered_when_the_worker_dies() {
+    taken_for_some(Ending::Killed).await;
+}
+
+#[tokio::test]
+async fn who_was_refused_is_not_told_as_delivered_when_the_worker_must_stop() {
+    taken_for_some(Ending::Stopped).await;
+}
+
 #[tokio::test]
 async fn a_worker_that_must_stop_in_the_middle_of_a_mail_leaves_it_in_doubt() {
     let setting = Setting::start().await;
