@@ -6,5 +6,5 @@
 mod groups;
 mod source;
 
-pub use groups::{LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
+pub use groups::{ConsentSettings, LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
 pub use source::{SettingsError, Source};
