@@ -55,8 +55,9 @@ pub(super) async fn decide(Shared(state): App, Form(decision): Form<Decision>) -
         redirect.query_pairs_mut().append_pair("error", "access_denied").append_pair("state", &request.state);
         return back(&redirect, &asked);
     }
-    let typed = if decision.account.is_empty() { &decision.other } else { &decision.account };
-    let Some(account) = mailbox(typed.trim()) else {
+    // Who types an address means it, whether or not its circle was chosen as well.
+    let chosen = if decision.other.trim().is_empty() { &decision.account } else { &decision.other };
+    let Some(account) = mailbox(chosen.trim()) else {
         return form(&state, request, &redirect, "Choose an account, or type its address.");
     };
     let grant = Grant { account, mail: decision.mail.is_some() };

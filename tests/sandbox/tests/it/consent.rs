@@ -83,8 +83,12 @@ async fn a_consent_becomes_tokens_of_the_chosen_account() {
     assert!(page.text().contains("value=\"me@example.com\" checked"), "{}", page.text());
     assert!(page.head.contains("form-action 'self' http://127.0.0.1:4711;"), "{}", page.head);
 
-    let allowed =
-        decide(&sandbox, asked(), &[("other", "You@example.com"), ("mail", "1"), ("decision", "allow")]).await;
+    let allowed = decide(
+        &sandbox,
+        asked(),
+        &[("account", ME), ("other", "You@example.com"), ("mail", "1"), ("decision", "allow")],
+    )
+    .await;
     let back = returned(&allowed);
     assert_eq!((back["state"].as_str(), back["scope"].as_str()), ("the state&+", "https://mail.google.com/"));
     let answer = exchange(&sandbox, &back["code"], APP, VERIFIER).await.json();
