@@ -9,7 +9,9 @@ use postroom_shared::tokens::RefreshError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsentError {
     /// The person said no.
-    #[error("the consent was denied in the browser: nothing was stored; log in again and choose \"Allow\"")]
+    #[error(
+        "the consent was denied in the browser (access_denied): nothing was stored; log in again and choose \"Allow\""
+    )]
     Denied,
     /// Google did not let the person consent.
     #[error(
@@ -55,7 +57,8 @@ pub enum ConsentError {
     #[error(
         "no answer came from the browser within {}: nothing was stored; log in again and consent in time. If the page in \
          the browser showed an error instead, correct the OAuth2 client: invalid_client means its id, redirect_uri_mismatch \
-         its type, which must be \"Desktop app\". If the browser runs on another machine, use --no-browser",
+         its type, which must be \"Desktop app\"; docs/google-setup.md explains others. If the browser runs on another \
+         machine, use --no-browser",
         spelt(*.0)
     )]
     TimedOut(Duration),

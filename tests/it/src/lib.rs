@@ -8,6 +8,7 @@ mod login;
 mod processes;
 mod redis_server;
 mod rig;
+mod splitmix;
 mod token;
 
 pub use frozen::frozen;
@@ -16,6 +17,7 @@ pub use login::{Login, secrets_in};
 pub use processes::{Finished, Process, binary, run};
 pub use redis_server::{Persistence, RedisServer};
 pub use rig::{Rig, RigOptions, mail_json};
+pub use splitmix::Splitmix;
 pub use token::access_token;
 
 use std::time::Duration;

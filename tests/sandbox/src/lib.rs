@@ -8,6 +8,7 @@
 //! | `tls` | its own certificate authority and server certificate |
 //! | `smtp` | the simulated `smtp.gmail.com` |
 //! | `imap` | the simulated `imap.gmail.com`, as far as asking Sent goes |
+//! | `listen` | what both do with a new connection |
 //! | `xoauth2` | the login that both have |
 //! | `tokens` | access tokens: issued, expired, revoked; the refresh tokens that a consent gave |
 //! | `consent` | what the consent page may be asked, and the codes it gives |
@@ -22,6 +23,7 @@ mod consent;
 mod faults;
 mod http;
 mod imap;
+mod listen;
 mod sandbox;
 mod smtp;
 mod state;
