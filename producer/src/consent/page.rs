@@ -30,7 +30,7 @@ fn answer(status: &str, title: &str, text: &str) -> Vec<u8> {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title} · Postroom</title>\
          <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto 0;padding:0 1.5rem}}\
-         h1{{font-size:1.4rem;margin:0 0 .6rem}}p{{margin:0;overflow-wrap:anywhere}}</style></head>\
+         h1{{font-size:1.4rem;margin:0 0 .6rem}}p{{margin:0;overflow-wrap:anywhere}}p::first-letter{{text-transform:uppercase}}</style></head>\
          <body><h1>{title}</h1><p>{}</p></body></html>\n",
         escape(text)
     );
