@@ -1,7 +1,7 @@
 //! Logging an account in by a person's consent in a browser, apart from any terminal or web page that asks for it.
 //!
 //! [`Flow::start`] gives the address that the person's browser has to open; [`Flow::finish`] takes what the browser brought
-//! back and answers credentials of which Gmail has just taken a login; [`store`] keeps them. How the answer comes back is
+//! back and answers credentials of which Gmail has just taken a login; [`store()`] keeps them. How the answer comes back is
 //! the caller's business: over [`Loopback`] on this machine, pasted at a terminal, or to a page of a web server.
 //! Nothing in here prints, and no error holds a code, a token, a secret or an address.
 
