@@ -1,6 +1,7 @@
 //! Postroom's client: hand mail over, ask where it is, cancel it. The worker sends it through Gmail.
 //!
-//! Nothing in here opens an SMTP connection or needs a Gmail credential: an app knows Redis and its own mail, no more.
+//! An app knows Redis and its own mail, no more. Nothing in here sends a mail, and nothing but [`consent`] needs a Gmail
+//! credential or opens an SMTP connection: to find out whether an account can log in.
 //!
 //! ```no_run
 //! use postroom::{Client, NewMail, SendError};
@@ -30,9 +31,11 @@
 //! | [`draft`], [`new_mail`] | the forms in which an app may give a mail |
 //! | [`door`] | what happens to a mail before it is stored: parse, choose the account, freeze |
 //! | [`directory`] | which account may send as which address, and the pools |
+//! | [`consent`] | logging an account in by a person's consent in a browser |
 //! | [`settings`] | what the program `postroom` reads from its surroundings; the client reads nothing |
 
 pub mod client;
+pub mod consent;
 pub mod directory;
 pub mod door;
 pub mod draft;

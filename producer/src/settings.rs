@@ -1,8 +1,11 @@
-//! The settings of the program `postroom`, and the credentials that `account add` may find in the environment.
+//! The settings of the program `postroom`, and what `account add` and `account login` read besides.
 //!
 //! All faults are told at once; no value of a secret is ever repeated.
 
-use postroom_shared::settings::{LimitSettings, LogSettings, RedisSettings, SettingsError, Source, TokenSettings};
+use postroom_shared::settings::{
+    ConsentSettings, LimitSettings, LogSettings, RedisSettings, SettingsError, Source, TlsSettings, TokenSettings,
+};
+use postroom_shared::smtp::SmtpSettings;
 use secrecy::SecretString;
 
 /// What every command of `postroom` reads.
@@ -71,6 +74,49 @@ impl CredentialSettings {
             client_id: source.secret("POSTROOM_CLIENT_ID"),
             client_secret: source.secret("POSTROOM_CLIENT_SECRET"),
             refresh_token: source.secret("POSTROOM_REFRESH_TOKEN"),
+        };
+        source.finish().map(|()| settings)
+    }
+}
+
+/// What `account login` reads besides.
+#[derive(Clone)]
+pub struct LoginSettings {
+    /// Where the person consents.
+    pub consent: ConsentSettings,
+    /// Whose certificates are trusted.
+    pub tls: TlsSettings,
+    /// The server at which the login is tried.
+    pub smtp: SmtpSettings,
+    /// The client in whose name the person is asked.
+    pub client: ClientSettings,
+}
+
+/// An OAuth2 client as far as it is set; what is missing is asked for at a terminal.
+#[derive(Clone, Default)]
+pub struct ClientSettings {
+    /// `POSTROOM_CLIENT_ID` (or `_FILE`): its id.
+    pub id: Option<SecretString>,
+    /// `POSTROOM_CLIENT_SECRET` (or `_FILE`): its secret; an empty file for a client without one.
+    pub secret: Option<SecretString>,
+}
+
+impl LoginSettings {
+    /// From this process's environment, over the TOML file that `POSTROOM_CONFIG` names.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn from_process() -> Result<Self, SettingsError> {
+        let mut source = Source::from_process();
+        let smtp = SmtpSettings::read(&mut source);
+        let settings = Self {
+            consent: ConsentSettings::read(&mut source),
+            tls: TlsSettings { extra_roots: smtp.roots.clone() },
+            smtp,
+            client: ClientSettings {
+                id: source.secret("POSTROOM_CLIENT_ID"),
+                secret: source.secret("POSTROOM_CLIENT_SECRET"),
+            },
         };
         source.finish().map(|()| settings)
     }

@@ -70,7 +70,7 @@ impl Handler {
 pub(crate) fn login_refused(reply: &Reply) -> String {
     format!(
         "the server refused a fresh token ({}): the consent lacks the scope https://mail.google.com/, or it is another \
-         mailbox's; add the account again with `postroom account add`",
+         mailbox's; log the account in again with `postroom account login`",
         reply.words()
     )
 }

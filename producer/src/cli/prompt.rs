@@ -13,6 +13,19 @@ pub(super) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Refuses if a setting is missing and nobody is there to be asked for it. Each setting comes with whether it is missing.
+pub(super) fn demand(settings: &[(&str, bool)]) -> Result<(), Failure> {
+    let missing: Vec<&str> = settings.iter().filter_map(|(name, is_missing)| is_missing.then_some(*name)).collect();
+    if missing.is_empty() || is_possible() {
+        return Ok(());
+    }
+    let missing = missing.join(", ");
+    Err(Failure::Failed(format!(
+        "{missing}: not set, and there is no terminal to ask at: set them, or the same names with _FILE to the paths of \
+         files that hold them"
+    )))
+}
+
 /// Asks for a word, which is echoed.
 pub(super) fn word(question: &str) -> Result<String, Failure> {
     let asked = write!(io::stderr().lock(), "{question}: ").and_then(|()| {

@@ -91,23 +91,36 @@ pub struct TokenSettings {
 impl TokenSettings {
     /// Reads the group.
     pub fn read(source: &mut Source) -> Self {
-        const NAME: &str = "POSTROOM_TOKEN_URL";
         let keys = source.secret("POSTROOM_SECRET_KEY");
-        let default = "https://oauth2.googleapis.com/token";
-        let text = source.text(NAME).unwrap_or_else(|| default.to_owned());
-        let token_url = match Url::parse(&text) {
-            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => url,
-            Ok(_) => {
-                source.fault(NAME, "must begin with https:// (http:// only for 127.0.0.1): secrets go there");
-                google(default)
-            }
-            Err(error) => {
-                source.fault(NAME, &format!("is no URL: {error}"));
-                google(default)
-            }
-        };
+        let token_url = google_url(source, "POSTROOM_TOKEN_URL", "https://oauth2.googleapis.com/token");
         Self { keys, token_url }
     }
+}
+
+/// Where a person consents.
+#[derive(Debug, Clone)]
+pub struct ConsentSettings {
+    /// `POSTROOM_AUTH_URL`: the authorisation endpoint, the page on which a person consents. Default Google's. `http://` is
+    /// allowed on loopback only.
+    pub auth_url: Url,
+}
+
+impl ConsentSettings {
+    /// Reads the group.
+    pub fn read(source: &mut Source) -> Self {
+        Self { auth_url: google_url(source, "POSTROOM_AUTH_URL", "https://accounts.google.com/o/oauth2/v2/auth") }
+    }
+}
+
+/// The address of one of Google's services, or of one that stands in for it.
+fn google_url(source: &mut Source, name: &str, default: &str) -> Url {
+    let text = source.text(name).unwrap_or_else(|| default.to_owned());
+    match Url::parse(&text) {
+        Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => return url,
+        Ok(_) => source.fault(name, "must begin with https:// (http:// only for 127.0.0.1): secrets go there"),
+        Err(error) => source.fault(name, &format!("is no URL: {error}")),
+    }
+    google(default)
 }
 
 #[expect(clippy::expect_used, reason = "parses a constant")]

@@ -7,5 +7,5 @@ mod groups;
 mod source;
 
 pub(crate) use groups::ACCOUNT_CONNECTIONS;
-pub use groups::{LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
+pub use groups::{ConsentSettings, LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
 pub use source::{SettingsError, Source};

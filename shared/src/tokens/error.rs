@@ -11,10 +11,7 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The person's consent is gone: hold the account until they log in again.
-    #[error(
-        "consent is needed again ({error}{}): give a new refresh token with `postroom account add`",
-        told(description)
-    )]
+    #[error("consent is needed again ({error}{}): log in again with `postroom account login`", told(description))]
     Consent {
         /// The endpoint's word, such as `invalid_grant`.
         error: String,
@@ -38,7 +35,7 @@ pub enum TokenError {
         retry_after: Option<Duration>,
     },
     /// Nothing is stored for this account.
-    #[error("no credentials are stored for this account: use `postroom account add`")]
+    #[error("no credentials are stored for this account: use `postroom account login` or `account add`")]
     NoCredentials,
     /// What is stored cannot be opened.
     #[error("the stored credentials cannot be opened: {0}")]

@@ -1,11 +1,13 @@
 //! Access tokens: one refresh for the whole fleet, and credentials that lie in Redis only sealed.
 //!
-//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal`. Nothing in
+//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal`.
+//! `consent` is how a person gives the first token, in a browser. Nothing in
 //! here logs in to Gmail, and nothing ever writes a token, a secret or the endpoint's raw answer to a log.
 
 mod access;
 mod answer;
 mod cache;
+pub mod consent;
 pub mod credentials;
 mod endpoint;
 mod error;

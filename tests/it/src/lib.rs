@@ -3,6 +3,8 @@
 //! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
 
 mod frozen;
+mod http;
+mod login;
 mod processes;
 mod redis_server;
 mod rig;
@@ -10,6 +12,8 @@ mod splitmix;
 mod token;
 
 pub use frozen::frozen;
+pub use http::{HttpAnswer, http};
+pub use login::{Login, secrets_in};
 pub use processes::{Finished, Process, binary, run};
 pub use redis_server::{Persistence, RedisServer};
 pub use rig::{Rig, RigOptions, mail_json};

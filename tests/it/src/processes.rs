@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinHandle;
 
 /// A binary of this workspace, built in the same profile as the caller.
 ///
@@ -62,7 +63,9 @@ pub async fn run<S: AsRef<OsStr>>(
 /// A binary that keeps running. Dropping it kills it.
 pub struct Process {
     child: Child,
+    stdin: Option<ChildStdin>,
     log: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -74,19 +77,54 @@ impl Process {
         Self::start_program(&binary(name)?, arguments, environment)
     }
 
+    /// Starts one to whose standard input lines can be typed; its output is gathered.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_typing(name: &str, arguments: &[&str], environment: &[(String, String)]) -> anyhow::Result<Self> {
+        Self::spawn(&binary(name)?, arguments, environment, Stdio::piped())
+    }
+
     /// Starts a program of somebody else's; its output is gathered.
     ///
     /// # Errors
     /// If it cannot be started.
     pub fn start_program(path: &Path, arguments: &[&str], environment: &[(String, String)]) -> anyhow::Result<Self> {
+        Self::spawn(path, arguments, environment, Stdio::null())
+    }
+
+    fn spawn(path: &Path, arguments: &[&str], environment: &[(String, String)], stdin: Stdio) -> anyhow::Result<Self> {
         let mut command = Command::new(path);
         command.args(arguments).env_clear().envs(environment.iter().cloned()).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let log = Arc::new(Mutex::new(String::new()));
-        gather(child.stdout.take().context("no standard output")?, Arc::clone(&log));
-        gather(child.stderr.take().context("no standard error")?, Arc::clone(&log));
-        Ok(Self { child, log })
+        let readers = vec![
+            gather(child.stdout.take().context("no standard output")?, Arc::clone(&log)),
+            gather(child.stderr.take().context("no standard error")?, Arc::clone(&log)),
+        ];
+        Ok(Self { stdin: child.stdin.take(), child, log, readers })
+    }
+
+    /// Types a line.
+    ///
+    /// # Errors
+    /// If it was not started for it, or reads no more.
+    pub async fn type_line(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.stdin.as_mut().context("started without a standard input")?;
+        Ok(stdin.write_all(format!("{line}\n").as_bytes()).await?)
+    }
+
+    /// Waits for its end and for all that it wrote; answers its exit code and that.
+    ///
+    /// # Errors
+    /// If it does not end in time.
+    pub async fn ended(&mut self, patience: Duration) -> anyhow::Result<(Option<i32>, String)> {
+        let status = self.wait(patience).await?;
+        for reader in self.readers.drain(..) {
+            tokio::time::timeout(patience, reader).await.context("its output is still open")??;
+        }
+        Ok((status.code(), self.log()))
     }
 
     /// Its process id.
@@ -174,7 +212,7 @@ impl Process {
     }
 }
 
-fn gather(from: impl AsyncRead + Unpin + Send + 'static, log: Arc<Mutex<String>>) {
+fn gather(from: impl AsyncRead + Unpin + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(from).lines();
         while let Ok(Some(line)) = lines.next_line().await {
@@ -182,5 +220,5 @@ fn gather(from: impl AsyncRead + Unpin + Send + 'static, log: Arc<Mutex<String>>
             log.push_str(&line);
             log.push('\n');
         }
-    });
+    })
 }

@@ -1,4 +1,5 @@
-//! A stand-in for Gmail: SMTP and IMAP with XOAUTH2 over TLS, a token endpoint, scripted faults and a page with the mail it caught.
+//! A stand-in for Gmail: SMTP and IMAP with XOAUTH2 over TLS, a consent page and a token endpoint, scripted
+//! faults and a page with the mail it caught.
 //! It never sends anything anywhere and never talks to Google; every reply it gives is simulated.
 //!
 //! | module | job |
@@ -9,14 +10,16 @@
 //! | `imap` | the simulated `imap.gmail.com`, as far as asking Sent goes |
 //! | `listen` | what both do with a new connection |
 //! | `xoauth2` | the login that both have |
-//! | `tokens` | access tokens: issued, expired, revoked |
+//! | `tokens` | access tokens: issued, expired, revoked; the refresh tokens that a consent gave |
+//! | `consent` | what the consent page may be asked, and the codes it gives |
 //! | `faults` | what goes wrong, where and how often |
 //! | `store` | the mails it accepted (the accounts' Sent mailboxes) |
 //! | `stats` | counters that tests assert on |
-//! | `http` | token endpoint, JSON API and the page |
+//! | `http` | consent page, token endpoint, JSON API and the page |
 //! | `sandbox` | the handle that starts, steers and stops all of it |
 
 mod config;
+mod consent;
 mod faults;
 mod http;
 mod imap;

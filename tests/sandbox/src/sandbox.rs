@@ -107,6 +107,12 @@ impl Sandbox {
         format!("http://{}/token", reachable(self.inner.http))
     }
 
+    /// URL of the simulated authorisation endpoint: the page on which a person consents.
+    #[must_use]
+    pub fn auth_url(&self) -> String {
+        format!("http://{}{}", reachable(self.inner.http), http::AUTH_PATH)
+    }
+
     /// URL of the page that shows the caught mails.
     #[must_use]
     pub fn page_url(&self) -> String {
@@ -129,6 +135,7 @@ impl Sandbox {
             ("POSTROOM_SMTP_URL", smtp),
             ("POSTROOM_IMAP_URL", imap),
             ("POSTROOM_TOKEN_URL", self.token_url()),
+            ("POSTROOM_AUTH_URL", self.auth_url()),
             ("POSTROOM_TLS_CA_FILE", ca),
             ("POSTROOM_CLIENT_ID", CLIENT_ID.to_owned()),
             ("POSTROOM_CLIENT_SECRET", CLIENT_SECRET.to_owned()),

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::config::{Config, Keep, Settings};
+use crate::consent::Codes;
 use crate::faults::FaultBook;
 use crate::stats::{Counters, Stats};
 use crate::store::Store;
@@ -14,6 +15,7 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
+    pub(crate) codes: Codes,
     pub(crate) faults: FaultBook,
     pub(crate) counters: Counters,
 }
@@ -25,6 +27,7 @@ impl State {
             settings: Settings::new(config),
             store: Store::default(),
             tokens: Tokens::default(),
+            codes: Codes::default(),
             faults: FaultBook::new(config.seed),
             counters: Counters::default(),
         }

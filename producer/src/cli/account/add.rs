@@ -39,7 +39,7 @@ async fn change(add: Add, known: Option<Account>, context: &mut Context) -> Resu
     told(&account, "changed", context)
 }
 
-fn told(account: &Account, done: &str, context: &mut Context) -> Result<(), Failure> {
+pub(super) fn told(account: &Account, done: &str, context: &mut Context) -> Result<(), Failure> {
     context.out.line(format!("{} ({}) {done}", account.id.reveal(), account.kind.as_str()))
 }
 
@@ -67,21 +67,11 @@ fn wanted(add: Add, known: Option<&Account>, client: Option<String>) -> Account 
 /// Asks for what is not set.
 fn complete(settings: CredentialSettings) -> Result<Credentials, Failure> {
     let CredentialSettings { client_id, client_secret, refresh_token } = settings;
-    let missing: Vec<&str> = [
+    prompt::demand(&[
         ("POSTROOM_CLIENT_ID", client_id.is_none()),
         ("POSTROOM_CLIENT_SECRET", client_secret.is_none()),
         ("POSTROOM_REFRESH_TOKEN", refresh_token.is_none()),
-    ]
-    .into_iter()
-    .filter_map(|(name, is_missing)| is_missing.then_some(name))
-    .collect();
-    if !missing.is_empty() && !prompt::is_possible() {
-        let missing = missing.join(", ");
-        return Err(Failure::Failed(format!(
-            "{missing}: not set, and there is no terminal to ask at: set them, or the same names with _FILE to the paths of \
-             files that hold them"
-        )));
-    }
+    ])?;
     let client_id = match client_id {
         Some(id) => id.expose_secret().trim().to_owned(),
         None => prompt::word("OAuth2 client id")?,

@@ -3,9 +3,11 @@
 //! Credentials come from the environment, from files or from a prompt; never from an argument's value, which `ps` shows.
 
 mod add;
+mod login;
 mod remove;
 mod show;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -40,12 +42,38 @@ Examples:
   POSTROOM_REFRESH_TOKEN_FILE=token.txt postroom account add shop@example.com
   postroom account show shop@example.com";
 
+const LOGIN_HELP: &str = "\
+A browser opens on Google's consent page; choose the account there and allow
+access to its mail. Then Gmail is asked at once whether that opens the mailbox,
+and the account is stored, as `account add` does it: its limits and aliases stay
+as they were, and its hold ends.
+
+The OAuth2 client, of the type \"Desktop app\", comes from --client, or from the
+environment (or with _FILE, the path of a file that holds one), else it is asked
+for at the terminal:
+  POSTROOM_CLIENT_ID      its id
+  POSTROOM_CLIENT_SECRET  its secret
+What the consent gives is sealed with POSTROOM_SECRET_KEY.
+
+Where no browser runs, such as on a server, say --no-browser: open the address in
+a browser of another machine, and either forward the port to this one before you
+consent (ssh -L PORT:127.0.0.1:PORT HOST), or paste the address to which the
+browser was sent in vain.
+
+Examples:
+  postroom account login shop@example.com --client client_secret.json
+  postroom account login shop@example.com --kind workspace
+  postroom account login shop@example.com --no-browser --port 8765";
+
 /// Accounts.
 #[derive(Subcommand)]
 pub(crate) enum Account {
     /// Add an account, or renew it
     #[command(after_help = ADD_HELP)]
     Add(Add),
+    /// Add an account, or renew it, by consenting in a browser
+    #[command(after_help = LOGIN_HELP)]
+    Login(Login),
     /// All accounts
     List {
         /// Print a JSON array
@@ -132,9 +160,32 @@ pub(crate) struct Add {
     keep_credentials: bool,
 }
 
+/// `account login`
+#[derive(Args)]
+pub(crate) struct Login {
+    #[command(flatten)]
+    which: Which,
+    /// What sort of mailbox it is, which decides its limit: consumer (500 a day), workspace (2000) or relay (10000)
+    #[arg(long)]
+    kind: Option<AccountKind>,
+    /// The OAuth2 client's file, as Google Cloud's console hands it out
+    #[arg(long, value_name = "FILE")]
+    client: Option<PathBuf>,
+    /// Do not open a browser: print the address, and let its answer be pasted
+    #[arg(long)]
+    no_browser: bool,
+    /// The port of 127.0.0.1 on which the browser's answer is awaited; without it, a free one
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// How long the answer is awaited
+    #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = quiet(span))]
+    timeout: Duration,
+}
+
 pub(crate) async fn run(command: Account, context: &mut Context) -> Result<(), Failure> {
     match command {
         Account::Add(add) => add::run(add, context).await,
+        Account::Login(login) => login::run(login, context).await,
         Account::List { json } => show::list(json, context).await,
         Account::Show { which, json } => show::show(&which.id, json, context).await,
         Account::Hold { which, span, note } => hold(&which.id, span, note, context).await,

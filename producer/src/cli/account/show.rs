@@ -129,7 +129,7 @@ pub(super) fn lasts(until: Option<Millis>) -> String {
 pub(in crate::cli) fn then(hold: &Hold) -> &'static str {
     match hold.reason {
         Reason::Consent => {
-            "To do: have the person consent again, then `postroom account add` with the new refresh token"
+            "To do: have the person consent again: `postroom account login`, or `account add` with a new refresh token"
         }
         Reason::Client => "To do: correct the OAuth2 client's id or secret with `postroom account add`",
         Reason::Config => "To do: correct the settings it names, then `postroom account resume`",

@@ -222,7 +222,7 @@ async fn a_revoked_consent_tells_what_to_do_and_goes_on_after_account_add() {
     setup.all_are(&ids, MailState::Ready, 0).await;
     assert!(setup.rig.sandbox.stats().account(ALICE).token_requests <= 2);
     let shown = setup.rig.postroom(&["account", "show", ALICE]).await.unwrap().stdout;
-    for words in ["consent", "invalid_grant", "postroom account add", "until a person acts"] {
+    for words in ["consent", "invalid_grant", "postroom account login", "until a person acts"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     setup.rig.sandbox.restore(ALICE);

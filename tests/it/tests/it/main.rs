@@ -11,6 +11,7 @@
 mod doubt;
 mod fleet;
 mod holds;
+mod login;
 mod outlook;
 mod parting;
 mod pools;

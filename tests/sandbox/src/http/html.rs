@@ -83,6 +83,12 @@ pre { margin:0; padding:.9rem; white-space:pre-wrap; overflow-wrap:anywhere; fon
 iframe { display:block; width:100%; height:32rem; border:0; background:#fff; color-scheme:light }
 summary { cursor:pointer; padding:.6rem .9rem }
 nav { display:flex; gap:1rem; margin:1rem 0 }
+.consent { max-width:34rem; margin:0 auto }
+.choices label { display:flex; gap:.7rem; align-items:baseline; padding:.6rem .9rem; border-bottom:1px solid var(--line); cursor:pointer; overflow-wrap:anywhere }
+.choices label:last-child { border-bottom:0 }
+.choices input[type=email] { flex:1; min-width:0; font:inherit; color:inherit; background:transparent; border:0; border-bottom:1px solid var(--line) }
+button { font:inherit; padding:.45rem 1.3rem; border:1px solid var(--line); border-radius:6px; background:var(--paper); color:var(--ink); cursor:pointer }
+button.main { background:var(--accent); border-color:var(--accent); color:var(--paper) }
 ";
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! The HTTP side: simulated token endpoint, JSON API, and the page with the caught mails.
+//! The HTTP side: simulated consent page and token endpoint, JSON API, and the page with the caught mails.
 //! Plain HTTP, meant for the loopback interface only.
 
 mod api;
+mod consent;
+mod grants;
 mod html;
 mod mail_page;
 mod pages;
@@ -15,6 +17,9 @@ use tokio::net::TcpListener;
 
 use crate::state::State;
 
+/// Where the simulated consent page is: as at Google.
+pub(crate) const AUTH_PATH: &str = "/o/oauth2/v2/auth";
+
 /// Serves until the task is aborted.
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
     // Ends only with an error of the listener; the tests see a refused connection then.
@@ -26,6 +31,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/", get(pages::list))
         .route("/mails/{n}", get(pages::show))
         .route("/mails/{n}/attachments/{index}", get(pages::attachment))
+        .route(AUTH_PATH, get(consent::ask).post(consent::decide))
         .route("/token", post(token::token))
         .route("/tokeninfo", get(token::info))
         .route("/api/stats", get(api::stats))

@@ -1,5 +1,5 @@
-//! The simulated token endpoint: refresh tokens in, access tokens out, errors in Google's shape.
-//! Knows one client and the one form of refresh token; nothing it issues is worth anything elsewhere.
+//! The simulated token endpoint: codes and refresh tokens in, access tokens out, errors in Google's shape.
+//! Knows one client; nothing it issues is worth anything elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use serde_json::json;
 
 use crate::faults::{Action, HttpAnswer, Scene, Stage};
 use crate::state::State;
-use crate::tokens::{CLIENT_ID, CLIENT_SECRET, account_of};
+use crate::tokens::{CLIENT_ID, CLIENT_SECRET};
 
-const SCOPE: &str = "https://mail.google.com/";
+use super::grants;
 
-type Fields = HashMap<String, String>;
+pub(super) type Fields = HashMap<String, String>;
 
 pub(super) async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap, Form(form): Form<Fields>) -> Response {
     state.counters.token_requests.fetch_add(1, Relaxed);
-    let account = form.get("refresh_token").and_then(|token| account_of(token));
+    let account = grants::account(&state, &form);
     if let Some(account) = &account {
         state.counters.account(account).token_requests.fetch_add(1, Relaxed);
     }
@@ -35,16 +35,18 @@ pub(super) async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap,
     {
         return answer;
     }
-    answer(&state, &headers, &form, account.as_deref())
+    answer(&state, &headers, &form)
 }
 
 /// What a server that is shown an access token may ask: whose it is, and for how long.
 pub(super) async fn info(Shared(state): Shared<Arc<State>>, Query(query): Query<Fields>) -> Response {
     let token = query.get("access_token").map(String::as_str).unwrap_or_default();
-    let Some((account, left)) = state.tokens.owner(token) else {
+    let Some((grant, left)) = state.tokens.owner(token) else {
         return refuse(StatusCode::BAD_REQUEST, "invalid_token", "Invalid Value");
     };
-    let body = json!({ "email": account, "scope": SCOPE, "expires_in": left.as_secs(), "aud": CLIENT_ID });
+    let body = json!({
+        "email": grant.account, "scope": grant.scope(), "expires_in": left.as_secs(), "aud": CLIENT_ID
+    });
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
@@ -77,31 +79,38 @@ fn scripted(answer: HttpAnswer) -> Response {
     (status, [(CONTENT_TYPE, kind)], answer.body).into_response()
 }
 
-fn answer(state: &State, headers: &HeaderMap, form: &Fields, account: Option<&str>) -> Response {
+fn answer(state: &State, headers: &HeaderMap, form: &Fields) -> Response {
     if !is_our_client(headers, form) {
         return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "The provided client secret is invalid.");
     }
-    let grant = form.get("grant_type").map(String::as_str).unwrap_or_default();
-    if grant != "refresh_token" {
-        let what = format!("Invalid grant_type: {grant}");
-        return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type", &what);
-    }
-    let Some(account) = account.filter(|account| !state.tokens.is_revoked(account)) else {
-        return refuse(StatusCode::BAD_REQUEST, "invalid_grant", "Token has been expired or revoked.");
+    let granted = match form.get("grant_type").map(String::as_str).unwrap_or_default() {
+        "refresh_token" => grants::by_refresh_token(state, form),
+        "authorization_code" => grants::by_code(state, form),
+        other => {
+            let what = format!("Invalid grant_type: {other}");
+            return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type", &what);
+        }
+    };
+    let (grant, refresh_token) = match granted {
+        Ok(granted) => granted,
+        Err((error, description)) => return refuse(StatusCode::BAD_REQUEST, error, description),
     };
     let life = state.settings.token_life();
-    let Ok(access_token) = state.tokens.issue(account, life) else {
+    let Ok(access_token) = state.tokens.issue(&grant, life) else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure", "No random bytes.");
     };
     state.counters.tokens_issued.fetch_add(1, Relaxed);
-    state.counters.account(account).tokens_issued.fetch_add(1, Relaxed);
-    let body = json!({
+    state.counters.account(&grant.account).tokens_issued.fetch_add(1, Relaxed);
+    let mut body = json!({
         "access_token": access_token,
         // Whole seconds as at Google, rounded up: 0 would say that it never was valid.
         "expires_in": life.as_millis().div_ceil(1000),
-        "scope": SCOPE,
+        "scope": grant.scope(),
         "token_type": "Bearer",
     });
+    if let (Some(token), Some(fields)) = (refresh_token, body.as_object_mut()) {
+        fields.insert("refresh_token".to_owned(), token.into());
+    }
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 

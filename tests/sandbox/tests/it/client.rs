@@ -167,7 +167,10 @@ pub(crate) fn xoauth2(account: &str, token: &str) -> String {
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// In lower case.
     pub(crate) head: String,
+    /// Where it leads, as it was said.
+    pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -191,9 +194,11 @@ pub(crate) async fn http(sandbox: &Sandbox, method: &str, path: &str, headers: &
     let mut answer = Vec::new();
     tokio::time::timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("an answer in time").unwrap();
     let split = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(answer[..split].to_vec()).unwrap().to_ascii_lowercase();
+    let head = String::from_utf8(answer[..split].to_vec()).unwrap();
+    let location = head.lines().find_map(|line| line.strip_prefix("location: ")).map(str::to_owned);
+    let head = head.to_ascii_lowercase();
     let status = head[9..12].parse().unwrap();
-    Answer { status, head, body: answer[split + 4..].to_vec() }
+    Answer { status, head, location, body: answer[split + 4..].to_vec() }
 }
 
 pub(crate) async fn get(sandbox: &Sandbox, path: &str) -> Answer {

@@ -26,6 +26,7 @@ async fn it_writes_its_files_once_it_listens_and_stops_on_a_signal() {
     assert!(env.contains("export POSTROOM_IMAP_URL='imaps://imap.gmail.com:993?connect=127.0.0.1:"), "{env}");
     assert!(!env.contains(":4493'"), "a free port, as for SMTP: {env}");
     assert!(env.contains("export POSTROOM_TOKEN_URL='http://127.0.0.1:"), "{env}");
+    assert!(env.contains("export POSTROOM_AUTH_URL='http://127.0.0.1:") && env.contains("/o/oauth2/v2/auth'"), "{env}");
     assert!(env.contains(&format!("export POSTROOM_TLS_CA_FILE='{}'", ca.display())), "{env}");
     assert!(env.contains("export POSTROOM_CLIENT_ID='sandbox-client'"), "{env}");
     assert!(env.contains("export POSTROOM_CLIENT_SECRET='sandbox-secret'"), "{env}");
