@@ -170,7 +170,9 @@ impl Cache {
             Ok(token) => self.mark(account, token.fence().to_string()).await,
             Err(TokenError::Consent { error, .. }) => self.mark(account, format!("{CONSENT} {error}")).await,
             Err(TokenError::Client { error, .. }) => self.mark(account, format!("{CLIENT} {error}")).await,
-            Err(TokenError::Passing { .. } | TokenError::NoCredentials | TokenError::Sealed(_)) => Ok(()),
+            Err(
+                TokenError::Passing { .. } | TokenError::Service(_) | TokenError::NoCredentials | TokenError::Sealed(_),
+            ) => Ok(()),
         }
     }
 

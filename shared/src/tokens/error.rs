@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::answer::RefreshError;
 use super::credentials::CredentialsError;
 use super::seal::SealError;
+use super::service_refusal::ServiceRefusal;
 use crate::store::StoreError;
 
 /// Why there is no access token.
@@ -29,6 +30,9 @@ pub enum TokenError {
         /// The endpoint's own text; may be empty.
         description: String,
     },
+    /// A service account's JWT was refused: the text says what a person has to set right, and where.
+    #[error("{0}")]
+    Service(Box<ServiceRefusal>),
     /// It may work later.
     #[error("no access token for now: {what}")]
     Passing {
@@ -57,7 +61,9 @@ impl TokenError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Passing { .. } => true,
-            Self::Consent { .. } | Self::Client { .. } | Self::NoCredentials | Self::Sealed(_) => false,
+            Self::Consent { .. } | Self::Client { .. } | Self::Service(_) | Self::NoCredentials | Self::Sealed(_) => {
+                false
+            }
         }
     }
 }
@@ -72,6 +78,7 @@ impl From<RefreshError> for TokenError {
         match error {
             RefreshError::Consent { error, description } => Self::Consent { error, description },
             RefreshError::Client { error, description } => Self::Client { error, description },
+            RefreshError::Service(refusal) => Self::Service(refusal),
             RefreshError::Passing { what, retry_after } => Self::Passing { what, retry_after },
         }
     }

@@ -182,7 +182,7 @@ impl Inner {
             "new access token"
         );
         if let Some(refresh_token) = grant.refresh {
-            let credentials = Credentials { refresh_token, ..credentials };
+            let credentials = credentials.with_refresh_token(refresh_token);
             if let Err(error) = credentials::replace(store, sealer, account, &credentials, &record).await {
                 tracing::error!(account.hash = account.hashed(), %error, "the new refresh token could not be stored");
             }
@@ -206,7 +206,10 @@ impl Inner {
             };
             let again = match &error {
                 RefreshError::Passing { retry_after: None, .. } => pauses.next(),
-                RefreshError::Passing { .. } | RefreshError::Consent { .. } | RefreshError::Client { .. } => None,
+                RefreshError::Passing { .. }
+                | RefreshError::Consent { .. }
+                | RefreshError::Client { .. }
+                | RefreshError::Service(_) => None,
             };
             match again {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -224,7 +227,11 @@ pub(super) fn rest_after(landed: &Landed) -> Duration {
         }
         Ok(_)
         | Err(
-            TokenError::Consent { .. } | TokenError::Client { .. } | TokenError::NoCredentials | TokenError::Sealed(_),
+            TokenError::Consent { .. }
+            | TokenError::Client { .. }
+            | TokenError::Service(_)
+            | TokenError::NoCredentials
+            | TokenError::Sealed(_),
         ) => Duration::ZERO,
     }
 }

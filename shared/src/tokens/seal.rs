@@ -28,8 +28,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// What a record holds. A record sealed for one purpose does not open for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Client id, client secret and refresh token.
+    /// Client id, client secret and refresh token; or which service account.
     Credentials,
+    /// A service account's private key; sealed under the service account's address.
+    ServiceKey,
     /// An access token.
     Access,
 }
@@ -38,6 +40,7 @@ impl Purpose {
     fn as_str(self) -> &'static str {
         match self {
             Self::Credentials => "credentials",
+            Self::ServiceKey => "service-key",
             Self::Access => "access",
         }
     }

@@ -168,7 +168,7 @@ pub(crate) fn sealer(keys: &str) -> Arc<Sealer> {
 
 /// An account's credentials; its refresh token carries its name.
 pub(crate) fn credentials_of(name: &str) -> Credentials {
-    Credentials {
+    Credentials::Consent {
         client_id: "client".to_owned(),
         client_secret: SecretString::default(),
         refresh_token: format!("refresh-{name}").into(),

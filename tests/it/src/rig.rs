@@ -126,7 +126,7 @@ impl Rig {
     pub async fn add_account_of(&self, address: &str, client_id: &str) -> anyhow::Result<AccountId> {
         let id: AccountId = address.parse()?;
         let sealer = Sealer::from_settings(&TokenSettings::read(&mut self.source()))?;
-        let credentials = Credentials {
+        let credentials = Credentials::Consent {
             client_id: client_id.to_owned(),
             client_secret: CLIENT_SECRET.to_owned().into(),
             refresh_token: Sandbox::refresh_token(address).into(),

@@ -3,9 +3,11 @@
 //! Credentials come from the environment, from files or from a prompt; never from an argument's value, which `ps` shows.
 
 mod add;
+mod key_file;
 mod remove;
 mod show;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -30,6 +32,10 @@ holds one), else they are asked for at the terminal:
 They are sealed with POSTROOM_SECRET_KEY. Make one with:
   head -c 32 /dev/urandom | base64
 
+Without a person, for users of a Workspace domain: --service-account with the
+JSON key file of a service account to which the domain has delegated the scope.
+All accounts of a service account use the key that was given last.
+
 Adding an account again renews its credentials and ends its hold; what is not
 given stays as it was.
 
@@ -38,6 +44,7 @@ Examples:
   postroom account add shop@example.com --alias sales@example.com \\
       --keep-credentials
   POSTROOM_REFRESH_TOKEN_FILE=token.txt postroom account add shop@example.com
+  postroom account add shop@example.com --service-account key.json
   postroom account show shop@example.com";
 
 /// Accounts.
@@ -127,6 +134,9 @@ pub(crate) struct Add {
     /// Forget the aliases that were declared before
     #[arg(long, conflicts_with = "aliases")]
     no_alias: bool,
+    /// Get tokens by a service account with domain-wide delegation: the path of Google's JSON key file
+    #[arg(long, value_name = "FILE", conflicts_with = "keep_credentials")]
+    service_account: Option<PathBuf>,
     /// Change an account that is known, without touching its credentials or its hold
     #[arg(long)]
     keep_credentials: bool,
