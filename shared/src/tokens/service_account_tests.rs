@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 pub(in crate::tokens) fn key_one() -> &'static str {
-    include_str!("../../tests/tokens/keys/one.pem")
+    include_str!("../../../tests/keys/one.pem")
 }
 
 /// A key file as Google writes it, with this private key.
@@ -44,8 +44,8 @@ fn every_fault_has_its_sentence_and_repeats_nothing() {
     let secret = "MIIEvQIBADANBgkq";
     let with = |changes: Value| file_with(&changes);
     let pem = |kind: &str, text: &str| format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n");
-    let small = include_str!("../../tests/tokens/keys/small.pem");
-    let ec = include_str!("../../tests/tokens/keys/ec.pem");
+    let small = include_str!("../../../tests/keys/small.pem");
+    let ec = include_str!("../../../tests/keys/ec.pem");
     for (text, words) in [
         (secret.to_owned(), "not JSON (line 1, column 1)"),
         (key_file(key_one())[..900].to_owned(), "not JSON"),

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use postroom_shared::account::AccountId;
-use postroom_shared::tokens::{Credentials, CredentialsError, SealError, credentials};
+use postroom_shared::store::keys::SERVICE_SHARD;
+use postroom_shared::tokens::{
+    Credentials, CredentialsError, Purpose, SealError, ServiceAccount, credentials, service_keys,
+};
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 
@@ -62,4 +65,77 @@ async fn credentials_open_only_with_their_key_and_in_their_place() {
     assert_eq!(sealed(load(KEY, &bob).await), SealError::Damaged);
     credentials::remove(&store, &alice).await.unwrap();
     assert!(load(KEY, &alice).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn records_from_before_there_were_service_accounts_open() {
+    let (redis, _endpoint, _) = stage(Answer::Token(3_600)).await;
+    let (store, alice) = (redis.store().await, account("alice"));
+    let old = br#"{"client_id":"client","client_secret":"secret","refresh_token":"of old"}"#;
+    let record = sealer(KEY).seal(Purpose::Credentials, &alice, old).unwrap();
+    let key = store.keys_of(&alice).sealed(&alice);
+    redis::cmd("SET").arg(key).arg(record).query_async::<()>(&mut store.connection()).await.unwrap();
+    let loaded = credentials::load(&store, &sealer(KEY), &alice).await.unwrap().unwrap();
+    assert_eq!(refresh_token(&loaded), "of old");
+}
+
+fn service(email: &str) -> ServiceAccount {
+    let file = serde_json::json!({
+        "type": "service_account",
+        "client_email": email,
+        "client_id": "1234",
+        "private_key_id": "key-one",
+        "private_key": include_str!("../../../tests/keys/one.pem"),
+    });
+    ServiceAccount::from_key_file(&file.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn an_account_that_changes_its_service_account_takes_the_last_use_of_a_key_with_it() {
+    let (redis, _endpoint, _) = stage(Answer::Token(3_600)).await;
+    let (store, alice, bob) = (redis.store().await, account("alice"), account("bob"));
+    let (one, two) = ("one@p.iam.gserviceaccount.com", "two@p.iam.gserviceaccount.com");
+    let save = async |user: &AccountId, email: &str| {
+        let credentials = Credentials::ServiceAccount { service: service(email), user: user.clone() };
+        credentials::save(&store, &sealer(KEY), user, &credentials).await.unwrap();
+    };
+    let keys = async || {
+        let mut keys: Vec<String> =
+            redis::cmd("KEYS").arg("*service-*").query_async(&mut store.connection()).await.unwrap();
+        keys.sort();
+        keys
+    };
+    save(&alice, one).await;
+    save(&bob, one).await;
+    let uses = async |user: &AccountId| {
+        let found = service_keys::in_use(&store, user).await.unwrap();
+        found.into_iter().map(|found| (found.email.reveal().to_owned(), found.accounts)).collect::<Vec<_>>()
+    };
+    assert_eq!(uses(&alice).await, [(one.to_owned(), 2)]);
+    save(&bob, two).await;
+    assert_eq!((uses(&alice).await, uses(&bob).await), (vec![(one.to_owned(), 1)], vec![(two.to_owned(), 1)]));
+    save(&alice, two).await;
+    assert!(keys().await.iter().all(|key| !key.contains(one)), "{:?}", keys().await);
+    for user in [&alice, &bob] {
+        credentials::remove(&store, user).await.unwrap();
+    }
+    assert_eq!(keys().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_key_opens_only_for_its_own_service_account() {
+    let (redis, _endpoint, _) = stage(Answer::Token(3_600)).await;
+    let (store, alice, bob) = (redis.store().await, account("alice"), account("bob"));
+    for (user, email) in [(&alice, "one@p.iam.gserviceaccount.com"), (&bob, "two@p.iam.gserviceaccount.com")] {
+        let credentials = Credentials::ServiceAccount { service: service(email), user: user.clone() };
+        credentials::save(&store, &sealer(KEY), user, &credentials).await.unwrap();
+    }
+    let load = async || credentials::load(&store, &sealer(KEY), &bob).await;
+    assert!(matches!(load().await.unwrap().unwrap(), Credentials::ServiceAccount { user, .. } if user == bob));
+    let key = |email: &str| store.keys(SERVICE_SHARD).service_key(&email.parse().unwrap());
+    let (one, two) = (key("one@p.iam.gserviceaccount.com"), key("two@p.iam.gserviceaccount.com"));
+    redis::cmd("RENAME").arg(&one).arg(&two).query_async::<()>(&mut store.connection()).await.unwrap();
+    assert!(matches!(load().await, Err(CredentialsError::Sealed(SealError::Damaged))));
+    redis::cmd("DEL").arg(&two).query_async::<()>(&mut store.connection()).await.unwrap();
+    assert!(load().await.unwrap().is_none());
 }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::config::{Config, Keep, Settings};
 use crate::faults::FaultBook;
+use crate::service_accounts::ServiceAccounts;
 use crate::stats::{Counters, Stats};
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -14,6 +15,7 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
+    pub(crate) services: ServiceAccounts,
     pub(crate) faults: FaultBook,
     pub(crate) counters: Counters,
 }
@@ -25,6 +27,7 @@ impl State {
             settings: Settings::new(config),
             store: Store::default(),
             tokens: Tokens::default(),
+            services: ServiceAccounts::default(),
             faults: FaultBook::new(config.seed),
             counters: Counters::default(),
         }
@@ -36,7 +39,7 @@ impl State {
         stats
     }
 
-    /// Forgets mails, counters, faults and revocations. Settings, issued tokens and open sessions stay.
+    /// Forgets mails, counters, faults and revocations. Settings, service accounts, issued tokens and open sessions stay.
     pub(crate) fn reset(&self) {
         self.store.clear();
         self.counters.clear();

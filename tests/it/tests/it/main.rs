@@ -25,6 +25,7 @@ mod queue_scale;
 mod secrets;
 mod sending;
 mod sent;
+mod service_accounts;
 mod support;
 mod tidy;
 mod worker_guards;

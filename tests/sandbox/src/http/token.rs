@@ -1,14 +1,14 @@
-//! The simulated token endpoint: refresh tokens in, access tokens out, errors in Google's shape.
+//! The simulated token endpoint: refresh tokens or JWTs of service accounts in, access tokens out, errors in Google's shape.
 //! Knows one client and the one form of refresh token; nothing it issues is worth anything elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Form;
 use axum::extract::{Query, State as Shared};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Json, Response};
 use base64::Engine as _;
@@ -16,16 +16,20 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::faults::{Action, HttpAnswer, Scene, Stage};
+use crate::service_accounts::{Refusal, SCOPE, claimed_user};
 use crate::state::State;
 use crate::tokens::{CLIENT_ID, CLIENT_SECRET, account_of};
 
-const SCOPE: &str = "https://mail.google.com/";
+const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 type Fields = HashMap<String, String>;
 
 pub(super) async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap, Form(form): Form<Fields>) -> Response {
     state.counters.token_requests.fetch_add(1, Relaxed);
-    let account = form.get("refresh_token").and_then(|token| account_of(token));
+    let account = match form.get("assertion") {
+        Some(jwt) => claimed_user(jwt),
+        None => form.get("refresh_token").and_then(|token| account_of(token)),
+    };
     if let Some(account) = &account {
         state.counters.account(account).token_requests.fetch_add(1, Relaxed);
     }
@@ -78,10 +82,18 @@ fn scripted(answer: HttpAnswer) -> Response {
 }
 
 fn answer(state: &State, headers: &HeaderMap, form: &Fields, account: Option<&str>) -> Response {
+    let grant = form.get("grant_type").map(String::as_str).unwrap_or_default();
+    if grant == JWT_GRANT {
+        return match by_jwt(state, headers, form) {
+            Ok(user) => give(state, &user),
+            Err(Refusal { status, error, description }) => {
+                refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), error, description)
+            }
+        };
+    }
     if !is_our_client(headers, form) {
         return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "The provided client secret is invalid.");
     }
-    let grant = form.get("grant_type").map(String::as_str).unwrap_or_default();
     if grant != "refresh_token" {
         let what = format!("Invalid grant_type: {grant}");
         return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type", &what);
@@ -89,6 +101,23 @@ fn answer(state: &State, headers: &HeaderMap, form: &Fields, account: Option<&st
     let Some(account) = account.filter(|account| !state.tokens.is_revoked(account)) else {
         return refuse(StatusCode::BAD_REQUEST, "invalid_grant", "Token has been expired or revoked.");
     };
+    give(state, account)
+}
+
+/// The user for whom a service account may have a token.
+fn by_jwt(state: &State, headers: &HeaderMap, form: &Fields) -> Result<String, Refusal> {
+    let jwt = form.get("assertion").map(String::as_str).unwrap_or_default();
+    // The address that the client asked, which is the audience it has to name.
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    state.services.check(jwt, &format!("http://{host}/token"), now(), &state.tokens)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the stand-in has a clock of its own to hold against the JWT's times")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn give(state: &State, account: &str) -> Response {
     let life = state.settings.token_life();
     let Ok(access_token) = state.tokens.issue(account, life) else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure", "No random bytes.");
