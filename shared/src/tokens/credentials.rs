@@ -4,10 +4,12 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
+use super::record::ClientTag;
+use super::reseal;
 use super::seal::{Purpose, SealError, Sealer};
 use crate::account::AccountId;
+use crate::secret;
 use crate::store::{Script, Store, StoreError};
 
 /// What an account logs in with.
@@ -19,6 +21,14 @@ pub struct Credentials {
     pub client_secret: SecretString,
     /// The refresh token that the person's consent gave.
     pub refresh_token: SecretString,
+}
+
+impl Credentials {
+    /// Stands for their OAuth2 client: what is sealed for an account is bound to it.
+    #[must_use]
+    pub fn client(&self) -> ClientTag {
+        ClientTag::of(&self.client_id)
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -41,8 +51,11 @@ pub enum CredentialsError {
 /// As they lie inside their seal.
 #[derive(Serialize, Deserialize)]
 struct Plain<'a> {
+    #[serde(borrow)]
     client_id: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
     client_secret: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
     refresh_token: std::borrow::Cow<'a, str>,
 }
 
@@ -105,7 +118,7 @@ pub(super) async fn load_sealed(
     let record: Option<Vec<u8>> =
         redis::cmd("GET").arg(key).query_async(&mut store.connection()).await.map_err(StoreError::from)?;
     let Some(record) = record else { return Ok(None) };
-    let bytes = sealer.open(Purpose::Credentials, account, &record)?;
+    let bytes = sealer.open(Purpose::Credentials, account, None, &record)?;
     let plain: Plain<'_> = serde_json::from_slice(&bytes).map_err(|_| SealError::Damaged)?;
     let credentials = Credentials {
         client_id: plain.client_id.into_owned(),
@@ -115,7 +128,8 @@ pub(super) async fn load_sealed(
     Ok(Some((credentials, record)))
 }
 
-/// Stores credentials in place of the record they were made from; not if a person has stored others meanwhile.
+/// Stores credentials in place of the record they were made from; not if a person has stored others meanwhile. A record
+/// that was only sealed anew meanwhile still holds what they were made from.
 pub(super) async fn replace(
     store: &Store,
     sealer: &Sealer,
@@ -125,15 +139,25 @@ pub(super) async fn replace(
 ) -> Result<bool, CredentialsError> {
     let keys = store.keys_of(account);
     let script = Script::new(&[include_str!("replace_credentials.lua")]);
-    let replaced: bool = script
-        .call(&keys)
-        .key(keys.sealed(account))
-        .arg(before)
-        .arg(seal(sealer, account, credentials)?)
-        .invoke_async(&mut store.connection())
-        .await
-        .map_err(StoreError::from)?;
-    Ok(replaced)
+    let after = seal(sealer, account, credentials)?;
+    let mut before = before.to_vec();
+    loop {
+        let replaced: bool = script
+            .call(&keys)
+            .key(keys.sealed(account))
+            .arg(&before)
+            .arg(&after)
+            .invoke_async(&mut store.connection())
+            .await
+            .map_err(StoreError::from)?;
+        if replaced {
+            return Ok(true);
+        }
+        match reseal::sealed_anew(store, sealer, account, &before).await? {
+            Some(anew) => before = anew,
+            None => return Ok(false),
+        }
+    }
 }
 
 fn seal(sealer: &Sealer, account: &AccountId, credentials: &Credentials) -> Result<Vec<u8>, SealError> {
@@ -142,6 +166,6 @@ fn seal(sealer: &Sealer, account: &AccountId, credentials: &Credentials) -> Resu
         client_secret: credentials.client_secret.expose_secret().into(),
         refresh_token: credentials.refresh_token.expose_secret().into(),
     };
-    let bytes = Zeroizing::new(serde_json::to_vec(&plain).map_err(|_| SealError::Damaged)?);
-    sealer.seal(Purpose::Credentials, account, &bytes)
+    let bytes = secret::json(&plain).map_err(|_| SealError::Damaged)?;
+    sealer.seal(Purpose::Credentials, account, credentials.client(), &bytes)
 }

@@ -1,6 +1,7 @@
 //! Access tokens: one refresh for the whole fleet, and credentials that lie in Redis only sealed.
 //!
-//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal`. Nothing in
+//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal` (`record`
+//! is the form of what is sealed, `reseal` moves all of it to another key). Nothing in
 //! here logs in to Gmail, and nothing ever writes a token, a secret or the endpoint's raw answer to a log.
 
 mod access;
@@ -13,9 +14,12 @@ mod figures;
 mod fleet;
 mod forced;
 mod pauses;
+mod record;
 mod refresh;
+pub mod reseal;
 mod seal;
 mod slot;
+mod unreadable;
 
 pub use access::{AccessToken, Age};
 pub use answer::RefreshError;
@@ -24,5 +28,6 @@ pub use error::TokenError;
 pub use figures::TokenFigures;
 pub use fleet::Tokens;
 pub use forced::AfterRefusal;
+pub use record::{ClientTag, KeyId};
 pub use refresh::{Grant, Refresher};
 pub use seal::{Purpose, SealError, Sealer};

@@ -15,6 +15,8 @@ use crate::cli::{Context, Failure};
 struct Shown<'a> {
     #[serde(flatten)]
     account: &'a Account,
+    /// What stands for it in logs.
+    hash: String,
     budget: &'a Budget,
     waiting: BTreeMap<&'static str, u64>,
     permits: u64,
@@ -47,7 +49,7 @@ pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> R
     if json {
         let Standing { account, budget, permits, .. } = &standing;
         let waiting = Priority::ALL.map(Priority::as_str).into_iter().zip(standing.waiting).collect();
-        return context.out.json(&Shown { account, budget, waiting, permits: *permits });
+        return context.out.json(&Shown { account, hash: account.id.hashed(), budget, waiting, permits: *permits });
     }
     print(&standing, &mut context.out)
 }
@@ -56,6 +58,7 @@ fn print(standing: &Standing, out: &mut Out) -> Result<(), Failure> {
     let account = &standing.account;
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());
+    table.pair("In logs", account.id.hashed());
     table.pair("Kind", account.kind.as_str());
     table.pair("Aliases", aliases(account));
     table.pair("Connections", format!("{} at once", or_default(account.connections)));
