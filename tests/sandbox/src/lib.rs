@@ -33,4 +33,4 @@ pub use faults::{Action, Fault, FaultView, HttpAnswer, Reply, Stage};
 pub use sandbox::Sandbox;
 pub use stats::{AccountStats, Stats};
 pub use store::{Doubled, Mail, MailFilter, content_hash};
-pub use tokens::{CLIENT_ID, CLIENT_SECRET, REFRESH_PREFIX};
+pub use tokens::{CLIENT_ID, CLIENT_SECRET, IssuedToken, REFRESH_PREFIX};

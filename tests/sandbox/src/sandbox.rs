@@ -16,7 +16,7 @@ use crate::faults::{Fault, FaultView};
 use crate::state::{State, lock};
 use crate::stats::Stats;
 use crate::store::{Doubled, Mail, MailFilter};
-use crate::tokens::{CLIENT_ID, CLIENT_SECRET, REFRESH_PREFIX, fold};
+use crate::tokens::{CLIENT_ID, CLIENT_SECRET, IssuedToken, REFRESH_PREFIX, fold};
 use crate::{http, imap, smtp, tls};
 
 /// A running stand-in for Gmail. Clones are the same sandbox; it ends with `stop` or when the last clone is dropped.
@@ -224,6 +224,12 @@ impl Sandbox {
     /// Ends the access tokens of one account, or of all.
     pub fn expire_tokens(&self, address: Option<&str>) {
         self.inner.state.tokens.expire(address.map(fold).as_deref());
+    }
+
+    /// Every access token that was ever issued, in that order: for tests that look for them where they must not be.
+    #[must_use]
+    pub fn issued_tokens(&self) -> Vec<IssuedToken> {
+        self.inner.state.tokens.issued()
     }
 
     /// Changes settings of the running sandbox.

@@ -38,6 +38,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/accounts/{address}/revoke", post(api::revoke))
         .route("/api/accounts/{address}/restore", post(api::restore))
         .route("/api/accounts/{address}/expire-tokens", post(api::expire_tokens))
+        .route("/api/tokens", get(api::issued_tokens))
         .route("/api/expire-tokens", post(api::expire_all_tokens))
         .route("/api/config", get(api::config).post(api::set_config))
         .route("/api/reset", post(api::reset))
