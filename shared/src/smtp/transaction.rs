@@ -161,7 +161,7 @@ impl Connection {
         }
         let _ = write!(commands, "BDAT {} LAST\r\n", mail.bytes.len());
         stages.push(Stage::Final);
-        let flight = Flight { commands: commands.as_bytes(), body: Body::AsIs(mail.bytes) };
+        let flight = Flight { commands: commands.as_bytes(), body: Body::AsIs(mail.bytes), secret: false };
         let Exchange { replies, sent } = self.exchange(flight, &stages).await;
         let mut tally = Tally::new(mail.recipients.len());
         let mut last = None;
@@ -264,7 +264,7 @@ impl Connection {
                 }
             }
         }
-        let flight = Flight { commands: commands.as_bytes(), body };
+        let flight = Flight { commands: commands.as_bytes(), body, secret: false };
         let exchange = self.exchange(flight, &[Stage::Final]).await;
         let sent = exchange.sent;
         let end = end_of_content(exchange.last(), sent);

@@ -220,8 +220,8 @@ impl ShardKeys {
 
     /// One service account's private key, sealed, and the key's id: a hash. In [`SERVICE_SHARD`] only, as the next two.
     #[must_use]
-    pub fn service_key(&self, email: &Address) -> String {
-        self.key(&format!("service-key:{}", email.reveal()))
+    pub fn service_key(&self, email: &str) -> String {
+        self.key(&format!("service-key:{email}"))
     }
 
     /// The accounts that use one service account: a set.

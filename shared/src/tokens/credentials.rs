@@ -6,13 +6,15 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
+use super::record::ClientTag;
+use super::reseal;
 use super::seal::{Purpose, SealError, Sealer};
 use super::service_account::ServiceAccount;
 use super::service_keys;
-use crate::account::{AccountId, client_hash};
+use crate::account::AccountId;
 use crate::address::Address;
+use crate::secret;
 use crate::store::{Script, Store, StoreError};
 
 /// What an account gets its access tokens with.
@@ -37,12 +39,13 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Stands for the OAuth2 client, or the service account: accounts of one fall and rise together.
+    /// Stands for the OAuth2 client, or the service account: accounts of one fall and rise together, and what is sealed for
+    /// an account is bound to it.
     #[must_use]
-    pub fn client_hash(&self) -> String {
+    pub fn client(&self) -> ClientTag {
         match self {
-            Self::Consent { client_id, .. } => client_hash(client_id),
-            Self::ServiceAccount { service, .. } => client_hash(service.email().reveal()),
+            Self::Consent { client_id, .. } => ClientTag::of(client_id),
+            Self::ServiceAccount { service, .. } => service_keys::client(service.email()),
         }
     }
 
@@ -81,12 +84,16 @@ pub enum CredentialsError {
 #[serde(untagged)]
 enum Plain<'a> {
     Consent {
+        #[serde(borrow)]
         client_id: Cow<'a, str>,
+        #[serde(borrow)]
         client_secret: Cow<'a, str>,
+        #[serde(borrow)]
         refresh_token: Cow<'a, str>,
     },
     /// Its key lies elsewhere, once for all its accounts.
     ServiceAccount {
+        #[serde(borrow)]
         service_account: Cow<'a, str>,
     },
 }
@@ -159,7 +166,7 @@ pub(super) async fn load_sealed(
     let record: Option<Vec<u8>> =
         redis::cmd("GET").arg(key).query_async(&mut store.connection()).await.map_err(StoreError::from)?;
     let Some(record) = record else { return Ok(None) };
-    let bytes = sealer.open(Purpose::Credentials, account, &record)?;
+    let bytes = sealer.open(Purpose::Credentials, account, None, &record)?;
     let plain: Plain<'_> = serde_json::from_slice(&bytes).map_err(|_| SealError::Damaged)?;
     let credentials = match plain {
         Plain::Consent { client_id, client_secret, refresh_token } => Credentials::Consent {
@@ -177,7 +184,8 @@ pub(super) async fn load_sealed(
     Ok(Some((credentials, record)))
 }
 
-/// Stores credentials in place of the record they were made from; not if a person has stored others meanwhile.
+/// Stores credentials in place of the record they were made from; not if a person has stored others meanwhile. A record
+/// that was only sealed anew meanwhile still holds what they were made from.
 pub(super) async fn replace(
     store: &Store,
     sealer: &Sealer,
@@ -187,15 +195,25 @@ pub(super) async fn replace(
 ) -> Result<bool, CredentialsError> {
     let keys = store.keys_of(account);
     let script = Script::new(&[include_str!("replace_credentials.lua")]);
-    let replaced: bool = script
-        .call(&keys)
-        .key(keys.sealed(account))
-        .arg(before)
-        .arg(seal(sealer, account, credentials)?)
-        .invoke_async(&mut store.connection())
-        .await
-        .map_err(StoreError::from)?;
-    Ok(replaced)
+    let after = seal(sealer, account, credentials)?;
+    let mut before = before.to_vec();
+    loop {
+        let replaced: bool = script
+            .call(&keys)
+            .key(keys.sealed(account))
+            .arg(&before)
+            .arg(&after)
+            .invoke_async(&mut store.connection())
+            .await
+            .map_err(StoreError::from)?;
+        if replaced {
+            return Ok(true);
+        }
+        match reseal::sealed_anew(store, sealer, account, &before).await? {
+            Some(anew) => before = anew,
+            None => return Ok(false),
+        }
+    }
 }
 
 fn seal(sealer: &Sealer, account: &AccountId, credentials: &Credentials) -> Result<Vec<u8>, SealError> {
@@ -209,6 +227,6 @@ fn seal(sealer: &Sealer, account: &AccountId, credentials: &Credentials) -> Resu
             Plain::ServiceAccount { service_account: service.email().reveal().into() }
         }
     };
-    let bytes = Zeroizing::new(serde_json::to_vec(&plain).map_err(|_| SealError::Damaged)?);
-    sealer.seal(Purpose::Credentials, account, &bytes)
+    let bytes = secret::json(&plain).map_err(|_| SealError::Damaged)?;
+    sealer.seal(Purpose::Credentials, account, credentials.client(), &bytes)
 }

@@ -45,7 +45,7 @@ pub enum TokenError {
     #[error("no credentials are stored for this account: use `postroom account add`")]
     NoCredentials,
     /// What is stored cannot be opened.
-    #[error("the stored credentials cannot be opened: {0}")]
+    #[error("the stored credentials cannot be opened: {0}{advice}", advice = advice(.0))]
     Sealed(#[from] SealError),
 }
 
@@ -66,6 +66,11 @@ impl TokenError {
             }
         }
     }
+}
+
+/// What to do where no key can help; the other errors say it themselves.
+fn advice(error: &SealError) -> &'static str {
+    if error.is_of_the_record() { "; store them again with `postroom account add`" } else { "" }
 }
 
 /// `: text`, or nothing.

@@ -172,6 +172,7 @@ impl Inner {
         let (store, sealer) = (self.cache.store(), self.cache.sealer());
         let loaded = credentials::load_sealed(store, sealer, account).await?;
         let (credentials, record) = loaded.ok_or(TokenError::NoCredentials)?;
+        let client = credentials.client();
         let (issued, grant) = self.ask(&credentials).await?;
         count(&self.figures.refreshes);
         let token = AccessToken::new(grant.access, issued, issued.after(grant.lifetime), fence);
@@ -187,7 +188,7 @@ impl Inner {
                 tracing::error!(account.hash = account.hashed(), %error, "the new refresh token could not be stored");
             }
         }
-        match self.cache.write(account, &token).await {
+        match self.cache.write(account, client, &token).await {
             Ok(true) => {}
             Ok(false) => count(&self.figures.lock_losses),
             Err(error) => tracing::warn!(account.hash = account.hashed(), %error, "the new token is not shared"),

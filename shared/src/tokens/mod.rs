@@ -1,6 +1,7 @@
 //! Access tokens: one refresh for the whole fleet, and credentials that lie in Redis only sealed.
 //!
-//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal`. Nothing in
+//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal` (`record`
+//! is the form of what is sealed, `reseal` moves all of it to another key). Nothing in
 //! here logs in to Gmail, and nothing ever writes a token, a secret or the endpoint's raw answer to a log.
 
 mod access;
@@ -14,12 +15,15 @@ mod fleet;
 mod forced;
 mod jwt;
 mod pauses;
+mod record;
 mod refresh;
+pub mod reseal;
 mod seal;
 mod service_account;
 pub mod service_keys;
 mod service_refusal;
 mod slot;
+mod unreadable;
 
 pub use access::{AccessToken, Age};
 pub use answer::RefreshError;
@@ -28,6 +32,7 @@ pub use error::TokenError;
 pub use figures::TokenFigures;
 pub use fleet::Tokens;
 pub use forced::AfterRefusal;
+pub use record::{ClientTag, KeyId};
 pub use refresh::{Grant, Refresher};
 pub use seal::{Purpose, SealError, Sealer};
 pub use service_account::{KeyFileError, ServiceAccount};

@@ -3,6 +3,7 @@
 //! They lie in the first shard, whatever the shards of their accounts: one place that one script can keep true. A key is
 //! stored before any account refers to it, and goes with the last account that uses it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::credentials::CredentialsError;
+use super::record::ClientTag;
 use super::seal::{Purpose, SealError, Sealer};
 use super::service_account::ServiceAccount;
 use crate::account::AccountId;
 use crate::address::Address;
+use crate::secret;
 use crate::store::keys::SERVICE_SHARD;
 use crate::store::{Script, Store, StoreError};
 
@@ -83,7 +86,7 @@ pub(super) async fn load(
     sealer: &Sealer,
     email: &Address,
 ) -> Result<Option<ServiceAccount>, CredentialsError> {
-    let key = store.keys(SERVICE_SHARD).service_key(email);
+    let key = store.keys(SERVICE_SHARD).service_key(email.reveal());
     let record: Option<Vec<u8>> = redis::cmd("HGET")
         .arg(key)
         .arg("sealed")
@@ -104,7 +107,7 @@ pub async fn in_use(store: &Store, account: &AccountId) -> Result<Vec<ServiceUse
     for email in emails.iter().filter_map(|email| email.parse::<Address>().ok()) {
         let (key_id, accounts): (Option<String>, u64) = redis::pipe()
             .cmd("HGET")
-            .arg(keys.service_key(&email))
+            .arg(keys.service_key(email.reveal()))
             .arg("id")
             .cmd("SCARD")
             .arg(keys.service_users(&email))
@@ -115,15 +118,41 @@ pub async fn in_use(store: &Store, account: &AccountId) -> Result<Vec<ServiceUse
     Ok(found)
 }
 
+/// Stands for a service account where others have an OAuth2 client.
+pub(super) fn client(email: &Address) -> ClientTag {
+    ClientTag::of(email.reveal())
+}
+
+/// What a service account's key is sealed for: its address stands where an account's does.
+pub(super) fn place(email: &Address) -> AccountId {
+    AccountId::from(email)
+}
+
+/// The service accounts that any of these accounts use.
+///
+/// # Errors
+/// If Redis does not answer.
+pub async fn of_all(store: &Store, accounts: &[AccountId]) -> Result<BTreeSet<Address>, StoreError> {
+    let keys = store.keys(SERVICE_SHARD);
+    let mut pipe = redis::pipe();
+    for account in accounts {
+        pipe.cmd("SMEMBERS").arg(keys.service_of(account));
+    }
+    let found: Vec<Vec<String>> = pipe.query_async(&mut store.connection()).await?;
+    Ok(found.iter().flatten().filter_map(|email| email.parse().ok()).collect())
+}
+
 fn seal(sealer: &Sealer, service: &ServiceAccount) -> Result<Vec<u8>, SealError> {
-    let key = Zeroizing::new(STANDARD.encode(service.key.expose_secret()));
+    // As long as it gets, at once: memory that grows leaves copies behind.
+    let mut key = Zeroizing::new(String::with_capacity(service.key.expose_secret().len().div_ceil(3) * 4));
+    STANDARD.encode_string(service.key.expose_secret(), &mut key);
     let plain = Sealing { client_id: &service.client_id, key_id: &service.key_id, key: &key };
-    let bytes = Zeroizing::new(serde_json::to_vec(&plain).map_err(|_| SealError::Damaged)?);
-    sealer.seal(Purpose::ServiceKey, &AccountId::from(&service.email), &bytes)
+    let bytes = secret::json(&plain).map_err(|_| SealError::Damaged)?;
+    sealer.seal(Purpose::ServiceKey, &place(&service.email), client(&service.email), &bytes)
 }
 
 fn open(sealer: &Sealer, email: &Address, record: &[u8]) -> Result<ServiceAccount, CredentialsError> {
-    let bytes = sealer.open(Purpose::ServiceKey, &AccountId::from(email), record)?;
+    let bytes = sealer.open(Purpose::ServiceKey, &place(email), Some(client(email)), record)?;
     let plain: Opened = serde_json::from_slice(&bytes).map_err(|_| SealError::Damaged)?;
     let key = STANDARD.decode(plain.key.expose_secret()).map_err(|_| SealError::Damaged)?;
     Ok(ServiceAccount {

@@ -177,8 +177,13 @@ pub(crate) fn credentials_of(name: &str) -> Credentials {
 
 /// Another process of the fleet.
 pub(crate) async fn process(redis: &Redis, endpoint: &Endpoint) -> Tokens {
+    process_with(redis, endpoint, KEY).await
+}
+
+/// The same, with these keys.
+pub(crate) async fn process_with(redis: &Redis, endpoint: &Endpoint, keys: &str) -> Tokens {
     let settings = TokenSettings { keys: None, token_url: endpoint.url.parse().unwrap() };
-    Tokens::new(redis.store().await, sealer(KEY), &settings, &TlsSettings::default()).unwrap()
+    Tokens::new(redis.store().await, sealer(keys), &settings, &TlsSettings::default()).unwrap()
 }
 
 pub(crate) async fn stage(answer: Answer) -> (Redis, Endpoint, Tokens) {

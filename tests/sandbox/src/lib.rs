@@ -38,4 +38,4 @@ pub use sandbox::Sandbox;
 pub use service_accounts::ServiceAccount;
 pub use stats::{AccountStats, Stats};
 pub use store::{Doubled, Mail, MailFilter, content_hash};
-pub use tokens::{CLIENT_ID, CLIENT_SECRET, REFRESH_PREFIX};
+pub use tokens::{CLIENT_ID, CLIENT_SECRET, IssuedToken, REFRESH_PREFIX};

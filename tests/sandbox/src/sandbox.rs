@@ -17,7 +17,7 @@ use crate::service_accounts::ServiceAccount;
 use crate::state::{State, lock};
 use crate::stats::Stats;
 use crate::store::{Doubled, Mail, MailFilter};
-use crate::tokens::{CLIENT_ID, CLIENT_SECRET, REFRESH_PREFIX, fold};
+use crate::tokens::{CLIENT_ID, CLIENT_SECRET, IssuedToken, REFRESH_PREFIX, fold};
 use crate::{http, imap, smtp, tls};
 
 /// A running stand-in for Gmail. Clones are the same sandbox; it ends with `stop` or when the last clone is dropped.
@@ -245,6 +245,12 @@ impl Sandbox {
     /// Forgets a service account; false if there is none of this address.
     pub fn remove_service_account(&self, email: &str) -> bool {
         self.inner.state.services.remove(email)
+    }
+
+    /// Every access token that was ever issued, in that order: for tests that look for them where they must not be.
+    #[must_use]
+    pub fn issued_tokens(&self) -> Vec<IssuedToken> {
+        self.inner.state.tokens.issued()
     }
 
     /// Changes settings of the running sandbox.

@@ -24,7 +24,7 @@ pub(super) async fn run(add: Add, context: &mut Context) -> Result<(), Failure> 
         None => complete(CredentialSettings::from_process()?)?,
     };
     credentials::save(context.queue().store(), &sealer, &add.which.id, &credentials).await?;
-    let account = wanted(add, known.as_ref(), Some(credentials.client_hash()));
+    let account = wanted(add, known.as_ref(), Some(credentials.client().to_string()));
     context.queue().put_account(&account).await?;
     let done = match known {
         None => "added",

@@ -5,6 +5,7 @@
 mod add;
 mod key_file;
 mod remove;
+mod reseal;
 mod show;
 
 use std::path::PathBuf;
@@ -47,6 +48,15 @@ Examples:
   postroom account add shop@example.com --service-account key.json
   postroom account show shop@example.com";
 
+const RESEAL_HELP: &str = "\
+To change the key, without a stop (docs/security.md):
+  1. append the new key everywhere:      POSTROOM_SECRET_KEY=old,new
+  2. then make it the first everywhere:  POSTROOM_SECRET_KEY=new,old
+  3. postroom account reseal
+  4. when no record needs the old key, take it out everywhere
+
+Exit code 1 if a record could not be opened; it stays as it was.";
+
 /// Accounts.
 #[derive(Subcommand)]
 pub(crate) enum Account {
@@ -83,6 +93,16 @@ pub(crate) enum Account {
     Resume {
         #[command(flatten)]
         which: Which,
+    },
+    /// Seal everything anew with the first key of POSTROOM_SECRET_KEY, while mail goes on
+    #[command(after_help = RESEAL_HELP)]
+    Reseal {
+        /// Only tell what would be moved, and how many records need which key
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Remove an account with its credentials; mails that wait for it become dead letters
     Remove {
@@ -152,6 +172,7 @@ pub(crate) async fn run(command: Account, context: &mut Context) -> Result<(), F
             context.queue().resume(&which.id).await?;
             context.out.line(format!("{} may send", which.id.reveal()))
         }
+        Account::Reseal { dry_run, json } => reseal::run(dry_run, json, context).await,
         Account::Remove { which, yes } => remove::run(&which.id, yes, context).await,
     }
 }

@@ -16,6 +16,8 @@ use crate::cli::{Context, Failure};
 struct Shown<'a> {
     #[serde(flatten)]
     account: &'a Account,
+    /// What stands for it in logs.
+    hash: String,
     budget: &'a Budget,
     waiting: BTreeMap<&'static str, u64>,
     permits: u64,
@@ -64,7 +66,15 @@ pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> R
     if json {
         let Standing { account, budget, permits, .. } = &standing;
         let waiting = Priority::ALL.map(Priority::as_str).into_iter().zip(standing.waiting).collect();
-        return context.out.json(&Shown { account, budget, waiting, permits: *permits, service_account: service });
+        let hash = account.id.hashed();
+        return context.out.json(&Shown {
+            account,
+            hash,
+            budget,
+            waiting,
+            permits: *permits,
+            service_account: service,
+        });
     }
     print(&standing, service.as_ref(), &mut context.out)
 }
@@ -73,6 +83,7 @@ fn print(standing: &Standing, service: Option<&Service>, out: &mut Out) -> Resul
     let account = &standing.account;
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());
+    table.pair("In logs", account.id.hashed());
     table.pair("Kind", account.kind.as_str());
     table.pair("Aliases", aliases(account));
     if let Some(Service { email, key_id, accounts }) = service {

@@ -23,6 +23,8 @@ mod queue_limits;
 mod queue_order;
 mod queue_scale;
 mod secrets;
+mod secrets_records;
+mod secrets_rotation;
 mod sending;
 mod sent;
 mod service_accounts;

@@ -15,7 +15,7 @@ use crate::service_accounts::ServiceAccount;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::store::{Doubled, MailFilter};
-use crate::tokens::fold;
+use crate::tokens::{IssuedToken, fold};
 
 /// Mails in one answer if the client does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -79,6 +79,10 @@ pub(super) async fn revoke(Shared(state): App, Path(address): Path<String>) -> S
 pub(super) async fn restore(Shared(state): App, Path(address): Path<String>) -> StatusCode {
     state.tokens.restore(&fold(&address));
     StatusCode::NO_CONTENT
+}
+
+pub(super) async fn issued_tokens(Shared(state): App) -> Json<Vec<IssuedToken>> {
+    Json(state.tokens.issued())
 }
 
 pub(super) async fn expire_tokens(Shared(state): App, Path(address): Path<String>) -> StatusCode {

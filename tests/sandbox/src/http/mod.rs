@@ -38,6 +38,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/accounts/{address}/revoke", post(api::revoke))
         .route("/api/accounts/{address}/restore", post(api::restore))
         .route("/api/accounts/{address}/expire-tokens", post(api::expire_tokens))
+        .route("/api/tokens", get(api::issued_tokens))
         .route("/api/expire-tokens", post(api::expire_all_tokens))
         .route("/api/service-accounts", get(api::service_accounts).post(api::put_service_account))
         .route("/api/service-accounts/{email}", delete(api::remove_service_account))
