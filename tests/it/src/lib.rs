@@ -7,6 +7,7 @@ mod frozen;
 mod processes;
 mod redis_server;
 mod rig;
+mod splitmix;
 mod token;
 
 pub use finder::Finder;
@@ -14,6 +15,7 @@ pub use frozen::frozen;
 pub use processes::{Finished, Process, binary, run};
 pub use redis_server::{Persistence, RedisServer};
 pub use rig::{OTHER_SECRET_KEY, Rig, RigOptions, SECRET_KEY, mail_json};
+pub use splitmix::Splitmix;
 pub use token::access_token;
 
 use std::time::Duration;
