@@ -60,7 +60,7 @@ impl Finder {
         self.add_form(&format!("{kind} in hex"), hex.as_bytes());
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
         let one = |byte: &u8| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
-        if !value.iter().all(|byte| plain(byte)) {
+        if !value.iter().all(plain) {
             self.add_form(&format!("{kind} as in a URL"), value.iter().map(one).collect::<String>().as_bytes());
         }
     }
