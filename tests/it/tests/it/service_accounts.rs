@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom_it::{Finished, PATIENCE, Process, Rig, RigOptions, mail_json, until};
+use postroom_it::{Finished, OTHER_SECRET_KEY, PATIENCE, Process, Rig, RigOptions, SECRET_KEY, mail_json, until};
 use postroom_sandbox::{Action, Config, Fault, ServiceAccount, Stage};
 use postroom_shared::account::{AccountId, Hold};
 use postroom_shared::id::MailId;
@@ -301,4 +301,21 @@ async fn nothing_of_the_key_lies_open_in_redis_or_in_any_output() {
     {
         assert!(!output.contains(secret), "{secret} lies open");
     }
+}
+
+#[tokio::test]
+async fn the_key_that_seals_is_changed_for_service_accounts_too() {
+    let setup = setup().await;
+    setup.google_knows(ONE, &["example.com"]);
+    let (alice, _bob) = (setup.add(ALICE, ONE).await, setup.add(BOB, ONE).await);
+    let keys = format!("{OTHER_SECRET_KEY},{SECRET_KEY}");
+    let environment = setup.rig.with(&[("POSTROOM_SECRET_KEY", &keys)]);
+    let ran = postroom_it::run("postroom", &["account", "reseal", "--json"], &environment, b"").await.unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&told["moved"]["service_keys"], &told["moved"]["credentials"]), (&json!(1), &json!(2)), "{told}");
+    let worker = setup.rig.worker(&[("POSTROOM_SECRET_KEY", OTHER_SECRET_KEY)]).unwrap();
+    let mails = setup.push(&alice, 1).await;
+    setup.all_are(&mails, MailState::Sent, 1).await;
+    assert!(!worker.log().contains("opened"), "{}", worker.log());
 }
