@@ -15,6 +15,7 @@ pub mod queue;
 pub mod reason;
 pub mod replies;
 pub mod reply;
+pub mod secret;
 pub mod settings;
 pub mod smtp;
 pub mod store;

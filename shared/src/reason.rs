@@ -62,7 +62,7 @@ reasons! {
     TokenRefused = "token_refused",
     /// The account's consent is gone or its login was refused: a person has to log in again.
     Consent = "consent",
-    /// The OAuth2 client is wrong: a person has to correct its id or secret.
+    /// The OAuth2 client, or the service account, is refused: a person has to correct it.
     Client = "client",
     /// The server refused these recipients for good.
     Recipient = "recipient",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postroom_shared::account::AccountId;
 use postroom_shared::replies::Class;
 use postroom_shared::reply::{Reply, Silence, Stage};
-use postroom_shared::tokens::{AccessToken, AfterRefusal, TokenError};
+use postroom_shared::tokens::{AccessToken, AfterRefusal, ServiceFault, TokenError};
 use tracing::debug;
 
 use crate::handler::Handler;
@@ -70,7 +70,8 @@ impl Handler {
 pub(crate) fn login_refused(reply: &Reply) -> String {
     format!(
         "the server refused a fresh token ({}): the consent lacks the scope https://mail.google.com/, or it is another \
-         mailbox's; log the account in again with `postroom account login`",
+         mailbox's; log the account in again with `postroom account login`. With a service account: Gmail is off for the user, \
+         or the address is an alias of theirs",
         reply.words()
     )
 }
@@ -80,10 +81,21 @@ pub(crate) fn no_token(error: TokenError) -> NoConnection {
     match error {
         TokenError::Consent { .. } | TokenError::NoCredentials => NoConnection::NoLogin(NoLogin::Consent, note),
         TokenError::Client { .. } => NoConnection::NoLogin(NoLogin::Client, note),
+        TokenError::Service(refusal) => NoConnection::NoLogin(of_a_service_account(refusal.fault), note),
         TokenError::Sealed(_) => NoConnection::NoLogin(NoLogin::Config, note),
         TokenError::Passing { retry_after, .. } => {
             let silence = Reply::silence(Stage::Token, Silence::Unreachable, note);
             NoConnection::Reply(silence, retry_after.unwrap_or_default().min(LONGEST_HINT))
         }
+    }
+}
+
+/// Whom the fault concerns: all accounts of the service account, or only the one that asked.
+fn of_a_service_account(fault: ServiceFault) -> NoLogin {
+    match fault {
+        ServiceFault::Key | ServiceFault::Gone => NoLogin::Client,
+        ServiceFault::NotDelegated => NoLogin::NotDelegated,
+        ServiceFault::Clock => NoLogin::Clock,
+        ServiceFault::User | ServiceFault::Other => NoLogin::Config,
     }
 }

@@ -18,6 +18,11 @@ const ASK_AFTER: Duration = Duration::from_secs(5);
 /// A quota that may last as long as this is one of the limits of 24 hours.
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// A delegation takes Google up to 24 hours to know of.
+const UNTIL_DELEGATED: Pause = Pause::For { least: Duration::from_secs(900), most: Duration::from_secs(3_600) };
+/// A clock that is set, or another worker's, is right soon.
+const UNTIL_CLOCK_SET: Pause = Pause::For { least: Duration::from_secs(60), most: Duration::from_secs(900) };
+
 /// What the decision depends on besides the findings.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -178,8 +183,8 @@ impl NoLogin {
     fn reason(self) -> Reason {
         match self {
             Self::Consent => Reason::Consent,
-            Self::Client => Reason::Client,
-            Self::Config => Reason::Config,
+            Self::Client | Self::NotDelegated => Reason::Client,
+            Self::Config | Self::Clock => Reason::Config,
         }
     }
 }
@@ -213,10 +218,13 @@ fn is_of_the_account(meaning: &Meaning) -> bool {
 
 fn account_step(verdict: &Verdict, policy: &RetryPolicy) -> AccountStep {
     let Some(reason) = holds(verdict) else { return AccountStep::Nothing };
-    let until_a_person = AccountStep::Hold { reason, pause: Pause::UntilAPerson, used_up: false };
+    let held = |pause| AccountStep::Hold { reason, pause, used_up: false };
+    let until_a_person = held(Pause::UntilAPerson);
     match verdict {
         Verdict::NoLogin(NoLogin::Client) => AccountStep::HoldClient,
         Verdict::NoLogin(NoLogin::Consent | NoLogin::Config) => until_a_person,
+        Verdict::NoLogin(NoLogin::NotDelegated) => held(UNTIL_DELEGATED),
+        Verdict::NoLogin(NoLogin::Clock) => held(UNTIL_CLOCK_SET),
         Verdict::Refused(meaning) if meaning.class == Class::Consent => until_a_person,
         Verdict::Refused(meaning) => {
             let or = |own: Duration, usual: Duration| if own.is_zero() { usual } else { own };

@@ -78,6 +78,8 @@ fn every_class_leads_where_it_should() {
         (Verdict::NoLogin(NoLogin::Consent), Outcome::Back, false, until_a_person(Reason::Consent)),
         (Verdict::NoLogin(NoLogin::Client), Outcome::Back, false, AccountStep::HoldClient),
         (Verdict::NoLogin(NoLogin::Config), Outcome::Back, false, until_a_person(Reason::Config)),
+        (Verdict::NoLogin(NoLogin::NotDelegated), Outcome::Back, false, hold(Reason::Client, 900, 3_600)),
+        (Verdict::NoLogin(NoLogin::Clock), Outcome::Back, false, hold(Reason::Config, 60, 900)),
         (Verdict::BrokenOff(Reason::Stuck), Outcome::Check(NOW.after(seconds(5))), true, nothing),
         (Verdict::Untried(Reason::HandedBack), Outcome::Back, false, nothing),
     ] {

@@ -37,8 +37,12 @@ pub enum NoLogin {
     Consent,
     /// The OAuth2 client is refused, for all its accounts.
     Client,
-    /// The sealed credentials cannot be opened.
+    /// The sealed credentials cannot be opened, or the service account cannot act for this user.
     Config,
+    /// The account's domain does not let the service account act for it, or not yet: that comes by itself.
+    NotDelegated,
+    /// This machine's clock is refused: another worker's may be right.
+    Clock,
 }
 
 /// What the table says of a reply, the first time or after some.

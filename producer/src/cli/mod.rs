@@ -29,7 +29,7 @@ const AFTER: &str = "\
 Environment, or the same names in the TOML file that POSTROOM_CONFIG names
 (secrets also with _FILE, the path of a file that holds one):
   POSTROOM_REDIS_URL   where the queue is; default redis://127.0.0.1:6379
-  POSTROOM_SECRET_KEY  seals the accounts' credentials (account add, login)
+  POSTROOM_SECRET_KEY  seals the accounts' credentials (account add, login, reseal)
   POSTROOM_MAIL_TTL    how long a mail is tried that does not say so itself; default 24h
   POSTROOM_RETENTION   how long a mail that is done can be looked up; default 7d
   POSTROOM_LOG         what is logged to standard error; default info

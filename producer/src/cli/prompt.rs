@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Failure;
 
@@ -37,8 +37,8 @@ pub(super) fn word(question: &str) -> Result<String, Failure> {
 
 /// Asks for a secret, which is not echoed.
 pub(super) fn secret(question: &str) -> Result<SecretString, Failure> {
-    let answer = rpassword::prompt_password(format!("{question} (not shown): ")).map_err(unread)?;
-    Ok(answer.trim().to_owned().into())
+    let answer = SecretString::from(rpassword::prompt_password(format!("{question} (not shown): ")).map_err(unread)?);
+    Ok(answer.expose_secret().trim().into())
 }
 
 /// Asks whether to go on with `what`; without a terminal it takes `--yes`.

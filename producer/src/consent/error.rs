@@ -130,6 +130,7 @@ impl ConsentError {
         match error {
             RefreshError::Consent { error, description } => Self::CodeRefused { told: told(error, &description) },
             RefreshError::Client { error, description } => Self::Client { told: told(error, &description) },
+            RefreshError::Service(refusal) => Self::NotExchanged(refusal.to_string()),
             RefreshError::Passing { what, .. } => Self::NotExchanged(what),
         }
     }

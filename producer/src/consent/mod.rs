@@ -131,5 +131,5 @@ impl Flow {
 
 fn credentials(question: &Question, refresh_token: SecretString) -> Credentials {
     let OAuthClient { id, secret } = question.client();
-    Credentials { client_id: id.clone(), client_secret: secret.clone(), refresh_token }
+    Credentials::Consent { client_id: id.clone(), client_secret: secret.clone(), refresh_token }
 }

@@ -1,6 +1,6 @@
 //! Keeping what a login gave: the sealed credentials, and the account that has them.
 
-use postroom_shared::account::{Account, AccountKind, client_hash};
+use postroom_shared::account::{Account, AccountKind};
 use postroom_shared::queue::{AccountError, Queue};
 use postroom_shared::tokens::{CredentialsError, Sealer, credentials};
 
@@ -44,7 +44,7 @@ pub async fn store(
     let was_held = known.as_ref().map(|known| !known.holds.is_empty());
     let mut account = known.unwrap_or_else(|| Account::new(checked.account.clone()));
     account.kind = kind.unwrap_or(account.kind);
-    account.client = Some(client_hash(&checked.credentials.client_id));
+    account.client = Some(checked.credentials.client().to_string());
     account.holds.clear();
     queue.put_account(&account).await?;
     Ok(match was_held {

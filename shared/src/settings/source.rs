@@ -1,6 +1,7 @@
 //! One setting after another from the environment, a `_FILE` beside it, or the TOML file.
 //!
-//! A source gathers faults instead of stopping at the first; it never repeats a secret's value.
+//! A source gathers faults instead of stopping at the first; it never repeats a secret's value, and overwrites all that it
+//! read when it is dropped.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,11 +10,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 /// Reads settings and remembers what was wrong with them.
 pub struct Source {
-    environment: BTreeMap<String, String>,
-    file: BTreeMap<String, String>,
+    environment: BTreeMap<String, Zeroizing<String>>,
+    file: BTreeMap<String, Zeroizing<String>>,
     faults: Vec<String>,
 }
 
@@ -41,10 +43,10 @@ impl Source {
     /// From given pairs of name and value, as if they were the environment.
     #[must_use]
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let environment: BTreeMap<_, _> =
-            pairs.into_iter().filter(|(name, value)| name.starts_with("POSTROOM_") && !value.is_empty()).collect();
+        let pairs = pairs.into_iter().filter(|(name, value)| name.starts_with("POSTROOM_") && !value.is_empty());
+        let environment = pairs.map(|(name, value)| (name, Zeroizing::new(value))).collect();
         let mut source = Self { environment, file: BTreeMap::new(), faults: Vec::new() };
-        if let Some(path) = source.environment.get("POSTROOM_CONFIG").cloned() {
+        if let Some(path) = source.text("POSTROOM_CONFIG") {
             source.read_toml(&path);
         }
         source
@@ -52,21 +54,26 @@ impl Source {
 
     fn read_toml(&mut self, path: &str) {
         let table = fs::read_to_string(path)
+            .map(Zeroizing::new)
             .map_err(|error| error.to_string())
             .and_then(|text| text.parse::<toml::Table>().map_err(|error| error.message().to_owned()));
         match table {
             Err(error) => self.faults.push(format!("POSTROOM_CONFIG: {path} cannot be read: {error}")),
             Ok(table) => {
                 for (name, value) in table {
-                    match value {
-                        toml::Value::String(text) => drop(self.file.insert(name, text)),
-                        toml::Value::Integer(number) => drop(self.file.insert(name, number.to_string())),
-                        toml::Value::Float(number) => drop(self.file.insert(name, number.to_string())),
-                        toml::Value::Boolean(flag) => drop(self.file.insert(name, flag.to_string())),
-                        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => self.faults.push(
-                            format!("{path}: {name} must be a text or a number, as it would be in the environment"),
-                        ),
-                    }
+                    let text = match value {
+                        toml::Value::String(text) => text,
+                        toml::Value::Integer(number) => number.to_string(),
+                        toml::Value::Float(number) => number.to_string(),
+                        toml::Value::Boolean(flag) => flag.to_string(),
+                        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+                            self.faults.push(format!(
+                                "{path}: {name} must be a text or a number, as it would be in the environment"
+                            ));
+                            continue;
+                        }
+                    };
+                    self.file.insert(name, Zeroizing::new(text));
                 }
             }
         }
@@ -74,27 +81,27 @@ impl Source {
 
     /// A text, if it is set.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        self.environment.get(name).or_else(|| self.file.get(name)).cloned()
+        self.value(name).map(str::to_owned)
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).or_else(|| self.file.get(name)).map(|value| value.as_str())
     }
 
     /// A secret: the value itself, or the contents of the file that `NAME_FILE` names.
     pub fn secret(&mut self, name: &str) -> Option<SecretString> {
         let file_name = format!("{name}_FILE");
-        match (self.text(name), self.text(&file_name)) {
-            (Some(_), Some(_)) => {
-                self.faults.push(format!("{name} and {file_name} are both set: keep one of them"));
-                None
-            }
-            (Some(value), None) => Some(value.into()),
-            (None, Some(path)) => match fs::read_to_string(&path) {
-                Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned().into()),
-                Err(error) => {
-                    self.faults.push(format!("{file_name}: {path} cannot be read: {error}"));
-                    None
-                }
+        let fault = match (self.value(name), self.value(&file_name)) {
+            (Some(_), Some(_)) => format!("{name} and {file_name} are both set: keep one of them"),
+            (Some(value), None) => return Some(value.into()),
+            (None, Some(path)) => match fs::read_to_string(path).map(Zeroizing::new) {
+                Ok(text) => return Some(text.trim_end_matches(['\r', '\n']).into()),
+                Err(error) => format!("{file_name}: {path} cannot be read: {error}"),
             },
-            (None, None) => None,
-        }
+            (None, None) => return None,
+        };
+        self.faults.push(fault);
+        None
     }
 
     /// Whatever its type parses, or the default.

@@ -11,7 +11,7 @@ use crate::reply::{Enhanced, Reply, Silence, Stage};
 use crate::tokens::AccessToken;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt as _;
 
 use super::dial::Dialer;
@@ -19,6 +19,7 @@ use super::offers::Offers;
 use super::replies::heard;
 use super::settings::SmtpSettings;
 use super::stream::{Transport, Wire};
+use crate::secret::concat;
 use crate::xoauth2::initial_response;
 
 /// Gmail closes a connection after 70 to 90 mails (gmail.md, "Limits").
@@ -102,8 +103,8 @@ impl Connection {
             return Err(Reply::new(Stage::Auth, 504, Some(Enhanced(5, 5, 4)), text));
         }
         let response = initial_response(account, token);
-        let line = SecretString::from(format!("AUTH XOAUTH2 {}\r\n", response.expose_secret()));
-        let mut reply = self.command(line.expose_secret(), Stage::Auth).await;
+        let line = concat(&["AUTH XOAUTH2 ", response.expose_secret(), "\r\n"]);
+        let mut reply = self.secret_command(&line, Stage::Auth).await;
         if reply.code() == Some(334) {
             // The challenge only says "400"; the reason comes after an empty line.
             reply = self.command("\r\n", Stage::Auth).await;

@@ -3,6 +3,7 @@
 use std::io;
 
 use tokio::io::AsyncWriteExt as _;
+use zeroize::Zeroize as _;
 
 use super::stream::Wire;
 
@@ -15,6 +16,8 @@ pub(super) struct Flight<'a> {
     /// Whole lines.
     pub(super) commands: &'a [u8],
     pub(super) body: Body<'a>,
+    /// What was gathered is overwritten when it has left.
+    pub(super) secret: bool,
 }
 
 /// A mail's bytes.
@@ -28,7 +31,7 @@ pub(super) enum Body<'a> {
 
 impl<'a> Flight<'a> {
     pub(super) fn commands(commands: &'a [u8]) -> Self {
-        Self { commands, body: Body::None }
+        Self { commands, body: Body::None, secret: false }
     }
 }
 
@@ -59,7 +62,11 @@ pub(super) async fn write(mut wire: Wire, flight: Flight<'_>) -> io::Result<()> 
             add(&mut wire, &mut gathered, if is_whole_line { b".\r\n" } else { b"\r\n.\r\n" }).await?;
         }
     }
-    wire.write_all(&gathered).await?;
+    let written = wire.write_all(&gathered).await;
+    if flight.secret {
+        gathered.zeroize();
+    }
+    written?;
     wire.keep_spare(gathered);
     wire.flush().await
 }
@@ -109,7 +116,7 @@ mod tests {
             ("a\r\n.\r\n..b\r\n.c.d\r\n", "a\r\n..\r\n...b\r\n..c.d\r\n.\r\n"),
             ("a\n.\nb", "a\n..\nb\r\n.\r\n"),
         ] {
-            let flight = Flight { commands: b"", body: Body::Stuffed(body.as_bytes()) };
+            let flight = Flight { commands: b"", body: Body::Stuffed(body.as_bytes()), secret: false };
             assert_eq!(String::from_utf8(written(flight).await).unwrap(), expected, "{body:?}");
         }
     }
@@ -117,9 +124,9 @@ mod tests {
     #[tokio::test]
     async fn large_bodies_pass_whole() {
         let body = "0123456789\r\n.dot\r\n".repeat(20_000);
-        let stuffed = written(Flight { commands: b"", body: Body::Stuffed(body.as_bytes()) }).await;
+        let stuffed = written(Flight { commands: b"", body: Body::Stuffed(body.as_bytes()), secret: false }).await;
         assert_eq!(stuffed, (body.replace("\r\n.", "\r\n..") + ".\r\n").into_bytes());
-        let plain = written(Flight { commands: b"BDAT\r\n", body: Body::AsIs(body.as_bytes()) }).await;
+        let plain = written(Flight { commands: b"BDAT\r\n", body: Body::AsIs(body.as_bytes()), secret: false }).await;
         assert_eq!(plain, [b"BDAT\r\n", body.as_bytes()].concat());
     }
 }

@@ -4,6 +4,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::reply::{Reply, Stage};
 
 use super::connection::Connection;
@@ -69,7 +71,19 @@ impl Connection {
 
     /// Writes one command and reads its reply.
     pub(super) async fn command(&mut self, line: &str, stage: Stage) -> Reply {
-        let exchange = self.exchange(Flight::commands(line.as_bytes()), &[stage]).await;
-        exchange.last().unwrap_or_else(|| Reply::silence(stage, crate::reply::Silence::Closed, "no reply"))
+        self.one(Flight::commands(line.as_bytes()), stage).await
+    }
+
+    /// As [`Connection::command`]; nothing of the line stays in the buffers that are kept for later.
+    pub(super) async fn secret_command(&mut self, line: &SecretString, stage: Stage) -> Reply {
+        let flight = Flight { secret: true, ..Flight::commands(line.expose_secret().as_bytes()) };
+        self.one(flight, stage).await
+    }
+
+    async fn one(&mut self, flight: Flight<'_>, stage: Stage) -> Reply {
+        self.exchange(flight, &[stage])
+            .await
+            .last()
+            .unwrap_or_else(|| Reply::silence(stage, crate::reply::Silence::Closed, "no reply"))
     }
 }

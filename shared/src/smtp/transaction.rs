@@ -209,7 +209,7 @@ impl Connection {
         }
         let _ = write!(commands, "BDAT {} LAST\r\n", mail.bytes.len());
         stages.push(Stage::Final);
-        let flight = Flight { commands: commands.as_bytes(), body: Body::AsIs(mail.bytes) };
+        let flight = Flight { commands: commands.as_bytes(), body: Body::AsIs(mail.bytes), secret: false };
         let Exchange { replies, sent } = self.exchange(flight, &stages).await;
         let mut tally = Tally::new(mail.recipients.len());
         let mut last = None;
@@ -324,7 +324,7 @@ impl Connection {
         let Envelope { recipients, clean } = envelope;
         let commands = if self.bdat() { format!("BDAT {} LAST\r\n", mail.bytes.len()) } else { String::new() };
         let body = if self.bdat() { Body::AsIs(mail.bytes) } else { Body::Stuffed(mail.bytes) };
-        let flight = Flight { commands: commands.as_bytes(), body };
+        let flight = Flight { commands: commands.as_bytes(), body, secret: false };
         let exchange = self.exchange(flight, &[Stage::Final]).await;
         let sent = exchange.sent;
         let end = end_of_content(exchange.last(), sent);

@@ -40,6 +40,7 @@
 //! | `pr:pools` | `pool put` | `pool remove` |
 //! | `told:` | a worker that heard a reply of which the table says what it means after some | a day after the first |
 //! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
+//! | `service-key:`, `service-users:`, `service-of:` (in the first shard only) | `account add` with a service account | with the last account that uses it; with that account |
 //! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
 //! | `pulse` | any sign of life of a worker | half a lease later |
 //! | `counts`, `config` | all | stay: one small key a shard |
@@ -47,6 +48,7 @@
 use std::fmt::Write as _;
 
 use crate::account::AccountId;
+use crate::address::Address;
 use crate::id::MailId;
 
 /// How many shards there are: set at first use, checked ever after. A string key of its own.
@@ -55,6 +57,9 @@ pub const SHARDS: &str = "pr:shards";
 pub const ACCOUNTS: &str = "pr:accounts";
 /// The pools: a hash of names and their accounts (a JSON array).
 pub const POOLS: &str = "pr:pools";
+
+/// The shard in which the keys of service accounts lie: there always is a first one.
+pub const SERVICE_SHARD: u16 = 0;
 
 /// Names that scripts know by a constant, and what follows the shard's prefix.
 const NAMES: &[(&str, &str)] = &[
@@ -88,6 +93,9 @@ const NAMES: &[(&str, &str)] = &[
     ("COUNTS", "counts"),
     ("CONFIG", "config"),
     ("PULSE", "pulse"),
+    ("SERVICE_KEY", "service-key:"),
+    ("SERVICE_USERS", "service-users:"),
+    ("SERVICE_OF", "service-of:"),
 ];
 
 /// The lines that make every name above a local of a Lua script whose `KEYS[1]` is [`ShardKeys::counts`].
@@ -205,10 +213,28 @@ impl ShardKeys {
         self.key(&format!("told:{}:{row}", account.reveal()))
     }
 
-    /// One account's credentials (client id and secret, refresh token), sealed: a string.
+    /// One account's credentials (client id and secret, refresh token; or its service account), sealed: a string.
     #[must_use]
     pub fn sealed(&self, account: &AccountId) -> String {
         self.key(&format!("sealed:{}", account.reveal()))
+    }
+
+    /// One service account's private key, sealed, and the key's id: a hash. In [`SERVICE_SHARD`] only, as the next two.
+    #[must_use]
+    pub fn service_key(&self, email: &str) -> String {
+        self.key(&format!("service-key:{email}"))
+    }
+
+    /// The accounts that use one service account: a set.
+    #[must_use]
+    pub fn service_users(&self, email: &Address) -> String {
+        self.key(&format!("service-users:{}", email.reveal()))
+    }
+
+    /// The service account that an account uses: a set of one.
+    #[must_use]
+    pub fn service_of(&self, account: &AccountId) -> String {
+        self.key(&format!("service-of:{}", account.reveal()))
     }
 
     /// One account's access token, sealed, with its fence and times: a hash that ends with the token.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::account::AccountId;
 use crate::clock::Millis;
+use crate::secret;
 
 const COMFORTABLE: Duration = Duration::from_secs(300);
 const HARD: Duration = Duration::from_secs(60);
@@ -41,6 +42,7 @@ pub enum Age {
 /// As it lies inside its seal.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
+    #[serde(borrow)]
     token: std::borrow::Cow<'a, str>,
     issued: Millis,
     expires: Millis,
@@ -119,7 +121,7 @@ impl AccessToken {
             expires: self.0.expires,
             fence: self.0.fence,
         };
-        serde_json::to_vec(&stored).ok().map(Zeroizing::new)
+        secret::json(&stored).ok()
     }
 
     pub(super) fn from_stored(bytes: &[u8]) -> Option<Self> {

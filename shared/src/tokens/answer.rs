@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::service_refusal::ServiceRefusal;
+
 /// A person has to consent again.
 const CONSENT: &[&str] =
     &["invalid_grant", "admin_policy_enforced", "access_denied", "consent_required", "restricted_client"];
@@ -15,6 +17,7 @@ const CONSENT: &[&str] =
 const CLIENT: &[&str] = &[
     "invalid_client",
     "deleted_client",
+    "disabled_client",
     "unauthorized_client",
     "invalid_scope",
     "invalid_request",
@@ -42,6 +45,9 @@ pub enum RefreshError {
         /// The endpoint's own text; may be empty.
         description: String,
     },
+    /// A service account's JWT was refused: see [`ServiceRefusal`].
+    #[error("{0}")]
+    Service(Box<ServiceRefusal>),
     /// It may work later.
     #[error("{what}")]
     Passing {
@@ -110,6 +116,7 @@ mod tests {
             None => "none",
             Some(RefreshError::Consent { .. }) => "consent",
             Some(RefreshError::Client { .. }) => "client",
+            Some(RefreshError::Service(_)) => "service",
             Some(RefreshError::Passing { .. }) => "passing",
         }
     }
@@ -127,6 +134,7 @@ mod tests {
             (403, r#"{"error":"restricted_client"}"#, "consent"),
             (401, r#"{"error":"invalid_client"}"#, "client"),
             (401, r#"{"error":"deleted_client"}"#, "client"),
+            (401, r#"{"error":"disabled_client"}"#, "client"),
             (401, r#"{"error":"unauthorized_client"}"#, "client"),
             (400, r#"{"error":"invalid_scope"}"#, "client"),
             (400, r#"{"error":"invalid_request"}"#, "client"),

@@ -1,12 +1,14 @@
 //! What the fleet shares in Redis: each account's access token (sealed), the lock of whoever refreshes it, and the mark
-//! of a forced refresh. A token that cannot be opened counts as none: it is fetched again.
+//! of a forced refresh. A token that cannot be opened is told as such, and fetched again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::AccessToken;
 use super::error::TokenError;
+use super::record::{ClientTag, HEAD, client_in};
 use super::seal::{Purpose, SealError, Sealer};
+use super::unreadable::Unreadable;
 use crate::account::AccountId;
 use crate::clock::Millis;
 use crate::store::{Script, Store, StoreError};
@@ -19,6 +21,7 @@ const FORCED: Duration = Duration::from_secs(30);
 pub(super) struct Cache {
     store: Store,
     sealer: Arc<Sealer>,
+    unreadable: Unreadable,
     take_lock: Script,
     write_token: Script,
     end_lock: Script,
@@ -54,6 +57,7 @@ impl Cache {
         Self {
             store,
             sealer,
+            unreadable: Unreadable::default(),
             take_lock: Script::new(&[include_str!("take_lock.lua")]),
             write_token: Script::new(&[include_str!("write_token.lua")]),
             end_lock: Script::new(&[include_str!("end_lock.lua")]),
@@ -70,23 +74,35 @@ impl Cache {
     }
 
     pub(super) async fn read(&self, account: &AccountId) -> Result<Option<AccessToken>, StoreError> {
-        let key = self.store.keys_of(account).token(account);
-        let record: Option<Vec<u8>> =
-            redis::cmd("HGET").arg(key).arg("sealed").query_async(&mut self.store.connection()).await?;
+        let keys = self.store.keys_of(account);
+        // The credentials say in the clear which client's tokens are good; their own seal keeps that true.
+        let (record, head): (Option<Vec<u8>>, Vec<u8>) = redis::pipe()
+            .cmd("HGET")
+            .arg(keys.token(account))
+            .arg("sealed")
+            .cmd("GETRANGE")
+            .arg(keys.sealed(account))
+            .arg(0)
+            .arg(HEAD - 1)
+            .query_async(&mut self.store.connection())
+            .await?;
         let Some(record) = record else { return Ok(None) };
-        match self.sealer.open(Purpose::Access, account, &record) {
-            Ok(bytes) => Ok(AccessToken::from_stored(&bytes)),
-            Err(error) => {
-                tracing::debug!(account.hash = account.hashed(), %error, "the shared token is not readable here");
-                Ok(None)
-            }
-        }
+        let opened = self
+            .sealer
+            .open(Purpose::Access, account, client_in(&head), &record)
+            .and_then(|bytes| AccessToken::from_stored(&bytes).ok_or(SealError::Damaged));
+        Ok(self.unreadable.told(account, opened))
     }
 
-    /// Stores a token; `false` if a newer one is there already.
-    pub(super) async fn write(&self, account: &AccountId, token: &AccessToken) -> Result<bool, TokenError> {
+    /// Stores a token that was given to this client; `false` if a newer one is there already.
+    pub(super) async fn write(
+        &self,
+        account: &AccountId,
+        client: ClientTag,
+        token: &AccessToken,
+    ) -> Result<bool, TokenError> {
         let bytes = token.to_stored().ok_or(SealError::Damaged)?;
-        let sealed = self.sealer.seal(Purpose::Access, account, &bytes)?;
+        let sealed = self.sealer.seal(Purpose::Access, account, client, &bytes)?;
         let left = millis(token.expires().since(Millis::now())).max(1);
         let keys = self.store.keys_of(account);
         let written: bool = self
@@ -170,7 +186,9 @@ impl Cache {
             Ok(token) => self.mark(account, token.fence().to_string()).await,
             Err(TokenError::Consent { error, .. }) => self.mark(account, format!("{CONSENT} {error}")).await,
             Err(TokenError::Client { error, .. }) => self.mark(account, format!("{CLIENT} {error}")).await,
-            Err(TokenError::Passing { .. } | TokenError::NoCredentials | TokenError::Sealed(_)) => Ok(()),
+            Err(
+                TokenError::Passing { .. } | TokenError::Service(_) | TokenError::NoCredentials | TokenError::Sealed(_),
+            ) => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::answer::RefreshError;
 use super::credentials::CredentialsError;
 use super::seal::SealError;
+use super::service_refusal::ServiceRefusal;
 use crate::store::StoreError;
 
 /// Why there is no access token.
@@ -26,6 +27,9 @@ pub enum TokenError {
         /// The endpoint's own text; may be empty.
         description: String,
     },
+    /// A service account's JWT was refused: the text says what a person has to set right, and where.
+    #[error("{0}")]
+    Service(Box<ServiceRefusal>),
     /// It may work later.
     #[error("no access token for now: {what}")]
     Passing {
@@ -38,7 +42,7 @@ pub enum TokenError {
     #[error("no credentials are stored for this account: use `postroom account login` or `account add`")]
     NoCredentials,
     /// What is stored cannot be opened.
-    #[error("the stored credentials cannot be opened: {0}")]
+    #[error("the stored credentials cannot be opened: {0}{advice}", advice = advice(.0))]
     Sealed(#[from] SealError),
 }
 
@@ -54,9 +58,16 @@ impl TokenError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Passing { .. } => true,
-            Self::Consent { .. } | Self::Client { .. } | Self::NoCredentials | Self::Sealed(_) => false,
+            Self::Consent { .. } | Self::Client { .. } | Self::Service(_) | Self::NoCredentials | Self::Sealed(_) => {
+                false
+            }
         }
     }
+}
+
+/// What to do where no key can help; the other errors say it themselves.
+fn advice(error: &SealError) -> &'static str {
+    if error.is_of_the_record() { "; store them again with `postroom account add`" } else { "" }
 }
 
 /// `: text`, or nothing.
@@ -69,6 +80,7 @@ impl From<RefreshError> for TokenError {
         match error {
             RefreshError::Consent { error, description } => Self::Consent { error, description },
             RefreshError::Client { error, description } => Self::Client { error, description },
+            RefreshError::Service(refusal) => Self::Service(refusal),
             RefreshError::Passing { what, retry_after } => Self::Passing { what, retry_after },
         }
     }

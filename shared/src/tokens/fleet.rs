@@ -172,6 +172,7 @@ impl Inner {
         let (store, sealer) = (self.cache.store(), self.cache.sealer());
         let loaded = credentials::load_sealed(store, sealer, account).await?;
         let (credentials, record) = loaded.ok_or(TokenError::NoCredentials)?;
+        let client = credentials.client();
         let (issued, grant) = self.ask(&credentials).await?;
         count(&self.figures.refreshes);
         let token = AccessToken::new(grant.access, issued, issued.after(grant.lifetime), fence);
@@ -182,12 +183,12 @@ impl Inner {
             "new access token"
         );
         if let Some(refresh_token) = grant.refresh {
-            let credentials = Credentials { refresh_token, ..credentials };
+            let credentials = credentials.with_refresh_token(refresh_token);
             if let Err(error) = credentials::replace(store, sealer, account, &credentials, &record).await {
                 tracing::error!(account.hash = account.hashed(), %error, "the new refresh token could not be stored");
             }
         }
-        match self.cache.write(account, &token).await {
+        match self.cache.write(account, client, &token).await {
             Ok(true) => {}
             Ok(false) => count(&self.figures.lock_losses),
             Err(error) => tracing::warn!(account.hash = account.hashed(), %error, "the new token is not shared"),
@@ -206,7 +207,10 @@ impl Inner {
             };
             let again = match &error {
                 RefreshError::Passing { retry_after: None, .. } => pauses.next(),
-                RefreshError::Passing { .. } | RefreshError::Consent { .. } | RefreshError::Client { .. } => None,
+                RefreshError::Passing { .. }
+                | RefreshError::Consent { .. }
+                | RefreshError::Client { .. }
+                | RefreshError::Service(_) => None,
             };
             match again {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -224,7 +228,11 @@ pub(super) fn rest_after(landed: &Landed) -> Duration {
         }
         Ok(_)
         | Err(
-            TokenError::Consent { .. } | TokenError::Client { .. } | TokenError::NoCredentials | TokenError::Sealed(_),
+            TokenError::Consent { .. }
+            | TokenError::Client { .. }
+            | TokenError::Service(_)
+            | TokenError::NoCredentials
+            | TokenError::Sealed(_),
         ) => Duration::ZERO,
     }
 }

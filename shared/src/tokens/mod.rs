@@ -1,7 +1,8 @@
 //! Access tokens: one refresh for the whole fleet, and credentials that lie in Redis only sealed.
 //!
-//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal`.
-//! `consent` is how a person gives the first token, in a browser. Nothing in
+//! Read `fleet` first; it rests on `cache` (what processes share), `refresh` (the token endpoint) and `seal` (`record`
+//! is the form of what is sealed, `reseal` moves all of it to another key). `consent` is how a person gives the first token, in a
+//! browser. Nothing in
 //! here logs in to Gmail, and nothing ever writes a token, a secret or the endpoint's raw answer to a log.
 
 mod access;
@@ -14,10 +15,17 @@ mod error;
 mod figures;
 mod fleet;
 mod forced;
+mod jwt;
 mod pauses;
+mod record;
 mod refresh;
+pub mod reseal;
 mod seal;
+mod service_account;
+pub mod service_keys;
+mod service_refusal;
 mod slot;
+mod unreadable;
 
 pub use access::{AccessToken, Age};
 pub use answer::RefreshError;
@@ -26,5 +34,8 @@ pub use error::TokenError;
 pub use figures::TokenFigures;
 pub use fleet::Tokens;
 pub use forced::AfterRefusal;
+pub use record::{ClientTag, KeyId};
 pub use refresh::{Grant, Refresher};
 pub use seal::{Purpose, SealError, Sealer};
+pub use service_account::{KeyFileError, ServiceAccount};
+pub use service_refusal::{ServiceFault, ServiceRefusal};

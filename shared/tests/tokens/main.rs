@@ -3,5 +3,6 @@
 
 mod fleet;
 mod refusals;
+mod reseal;
 mod sealed;
 mod stage;

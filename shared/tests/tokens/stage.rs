@@ -168,7 +168,7 @@ pub(crate) fn sealer(keys: &str) -> Arc<Sealer> {
 
 /// An account's credentials; its refresh token carries its name.
 pub(crate) fn credentials_of(name: &str) -> Credentials {
-    Credentials {
+    Credentials::Consent {
         client_id: "client".to_owned(),
         client_secret: SecretString::default(),
         refresh_token: format!("refresh-{name}").into(),
@@ -177,8 +177,13 @@ pub(crate) fn credentials_of(name: &str) -> Credentials {
 
 /// Another process of the fleet.
 pub(crate) async fn process(redis: &Redis, endpoint: &Endpoint) -> Tokens {
+    process_with(redis, endpoint, KEY).await
+}
+
+/// The same, with these keys.
+pub(crate) async fn process_with(redis: &Redis, endpoint: &Endpoint, keys: &str) -> Tokens {
     let settings = TokenSettings { keys: None, token_url: endpoint.url.parse().unwrap() };
-    Tokens::new(redis.store().await, sealer(KEY), &settings, &TlsSettings::default()).unwrap()
+    Tokens::new(redis.store().await, sealer(keys), &settings, &TlsSettings::default()).unwrap()
 }
 
 pub(crate) async fn stage(answer: Answer) -> (Redis, Endpoint, Tokens) {

@@ -62,7 +62,7 @@ impl Stand {
         let id: AccountId = address.parse()?;
         let mut source = Source::from_pairs(self.environment.iter().cloned());
         let sealer = Sealer::from_settings(&TokenSettings::read(&mut source))?;
-        let secrets = Credentials {
+        let secrets = Credentials::Consent {
             client_id: CLIENT_ID.to_owned(),
             client_secret: CLIENT_SECRET.to_owned().into(),
             refresh_token: Sandbox::refresh_token(address).into(),

@@ -5,6 +5,7 @@ mod check;
 mod dice;
 mod drain;
 mod inject;
+mod leaks;
 mod mails;
 mod options;
 mod out;
@@ -101,7 +102,9 @@ async fn play(options: &Options, seed: u64, world: &Arc<World>, began: Instant) 
     let mut mails = check::mails(world, &accepted).await?;
     violations.append(&mut mails.violations);
     violations.extend(sums::check(world, &mails, &small, &seen).await?);
-    let outcome = Outcome { mails, small, seen, violations, faults, injected, whole: began.elapsed() };
+    let mut searched = leaks::check(world, &accepted).await?;
+    violations.append(&mut searched.found);
+    let outcome = Outcome { mails, small, seen, searched, violations, faults, injected, whole: began.elapsed() };
     table::print(world, &outcome, accepted.len());
     Ok(outcome.violations.is_empty())
 }

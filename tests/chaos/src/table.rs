@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::check::Mails;
 use crate::drain::Small;
+use crate::leaks::Searched;
 use crate::out::say;
 use crate::watch::Seen;
 use crate::world::{CAP, SMALL_LIMIT, World};
@@ -16,6 +17,7 @@ pub(crate) struct Outcome {
     pub(crate) mails: Mails,
     pub(crate) small: Small,
     pub(crate) seen: Seen,
+    pub(crate) searched: Searched,
     pub(crate) violations: Vec<String>,
     pub(crate) faults: u64,
     pub(crate) injected: Duration,
@@ -29,7 +31,7 @@ fn row(what: &str, count: impl ToString, note: &str) {
 
 /// Prints it.
 pub(crate) fn print(world: &World, outcome: &Outcome, accepted: usize) {
-    let Outcome { mails, small, seen, .. } = outcome;
+    let Outcome { mails, small, seen, searched, .. } = outcome;
     say("");
     row("faults of the schedule", outcome.faults, &format!("in {:.0} s", outcome.injected.as_secs_f64()));
     for (what, count) in world.tally() {
@@ -51,6 +53,14 @@ pub(crate) fn print(world: &World, outcome: &Outcome, accepted: usize) {
     row("connections at once", seen.most, &most);
     let limit = format!("of a limit of {SMALL_LIMIT}; {} waited, and went when it was lifted", small.waiting);
     row("sent through the small limit", small.delivered, &limit);
+    let mib = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let places = format!(
+        "in {} of Redis, {} of workers' logs, {} of commands; addresses in the logs",
+        mib(searched.redis),
+        mib(searched.logs),
+        mib(searched.commands)
+    );
+    row("secrets looked for", searched.secrets, &places);
     row("the whole run", format!("{:.0} s", outcome.whole.as_secs_f64()), "");
     say("");
     if outcome.violations.is_empty() {

@@ -37,7 +37,7 @@ const SETTINGS: [(&str, &str); 10] = [
     ("POSTROOM_SMTP_TIMEOUT", "2s"),
     ("POSTROOM_DRAIN_SECONDS", "3s"),
     ("POSTROOM_CONCURRENCY", "8"),
-    ("POSTROOM_LOG", "info"),
+    ("POSTROOM_LOG", "debug"),
 ];
 
 /// A day's limit that is over after a second.

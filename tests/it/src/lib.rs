@@ -2,6 +2,7 @@
 //!
 //! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
 
+mod finder;
 mod frozen;
 mod http;
 mod login;
@@ -11,12 +12,13 @@ mod rig;
 mod splitmix;
 mod token;
 
+pub use finder::Finder;
 pub use frozen::frozen;
 pub use http::{HttpAnswer, http};
 pub use login::{Login, secrets_in};
 pub use processes::{Finished, Process, binary, run};
 pub use redis_server::{Persistence, RedisServer};
-pub use rig::{Rig, RigOptions, mail_json};
+pub use rig::{OTHER_SECRET_KEY, Rig, RigOptions, SECRET_KEY, mail_json};
 pub use splitmix::Splitmix;
 pub use token::access_token;
 

@@ -92,6 +92,28 @@ impl RedisServer {
         self.url.clone()
     }
 
+    /// Everything it keeps on disk, by file: what it holds, saved anew with nothing compressed, and what it wrote before.
+    ///
+    /// # Errors
+    /// If it cannot save, or is not ours to look into.
+    pub async fn files(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let private = self.private.as_ref().context("a Redis that was given is not ours to look into")?;
+        self.ask::<()>(&["SAVE"]).await?;
+        let (mut files, mut folders) = (Vec::new(), vec![private.folder.path().to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    files.push((name, std::fs::read(path)?));
+                }
+            }
+        }
+        Ok(files)
+    }
+
     /// Ends it as a crash would, and starts it again with what it kept.
     ///
     /// # Errors
@@ -150,6 +172,8 @@ impl RedisServer {
 fn spawn(port: u16, folder: &TempDir, persistence: Persistence, extra: &[String]) -> anyhow::Result<Child> {
     let mut command = Command::new(server()?);
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]);
+    // So that tests can look through what it keeps.
+    command.args(["--rdbcompression", "no"]);
     command.arg("--dir").arg(folder.path());
     match persistence {
         Persistence::None => command.args(["--appendonly", "no"]),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, Config, Sandbox};
 use postroom_shared::account::{Account, AccountId, client_hash};
 use postroom_shared::queue::Queue;
@@ -11,7 +13,12 @@ use postroom_shared::tokens::{Credentials, Sealer, credentials};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Finished, Persistence, Process, RedisServer, run};
+use crate::{Finder, Finished, Persistence, Process, RedisServer, run};
+
+/// The first key of a rig.
+pub const SECRET_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+/// Another key, for rotation.
+pub const OTHER_SECRET_KEY: &str = "Wm9XdWVsUXk1dEJtM1JhOEtlN1ZpMExzNkhvMUNmNEQ=";
 
 /// How a rig is built.
 pub struct RigOptions {
@@ -66,7 +73,7 @@ impl Rig {
         let mut environment = sandbox.env(folder.path());
         let mut set = |name: &str, value: &str| environment.push((name.to_owned(), value.to_owned()));
         set("POSTROOM_REDIS_URL", &redis.url());
-        set("POSTROOM_SECRET_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        set("POSTROOM_SECRET_KEY", SECRET_KEY);
         set("POSTROOM_EHLO_NAME", "worker.test.example");
         // The stand-in indexes at once.
         set("POSTROOM_SENT_ALLOWANCE", "1s");
@@ -126,7 +133,7 @@ impl Rig {
     pub async fn add_account_of(&self, address: &str, client_id: &str) -> anyhow::Result<AccountId> {
         let id: AccountId = address.parse()?;
         let sealer = Sealer::from_settings(&TokenSettings::read(&mut self.source()))?;
-        let credentials = Credentials {
+        let credentials = Credentials::Consent {
             client_id: client_id.to_owned(),
             client_secret: CLIENT_SECRET.to_owned().into(),
             refresh_token: Sandbox::refresh_token(address).into(),
@@ -137,6 +144,25 @@ impl Rig {
         let account = Account { limit: Some(1_000_000), client, ..Account::new(id.clone()) };
         self.queue().await?.put_account(&account).await?;
         Ok(id)
+    }
+
+    /// Looks for all secrets of this rig: every access token that was issued, the refresh tokens of these accounts, the
+    /// client's secret, and the keys that seal.
+    #[must_use]
+    pub fn secrets<'a>(&self, accounts: impl IntoIterator<Item = &'a str>) -> Finder {
+        let mut finder = Finder::default();
+        for issued in self.sandbox.issued_tokens() {
+            finder.add("an access token", issued.token.as_bytes());
+        }
+        for account in accounts {
+            finder.add("a refresh token", Sandbox::refresh_token(account).as_bytes());
+        }
+        finder.add("the client's secret", CLIENT_SECRET.as_bytes());
+        for key in [SECRET_KEY, OTHER_SECRET_KEY] {
+            // Its base64 is found as well.
+            finder.add("a key that seals", &STANDARD.decode(key).unwrap_or_default());
+        }
+        finder
     }
 
     /// Starts a worker process with further settings.

@@ -15,6 +15,7 @@
 //! | `faults` | what goes wrong, where and how often |
 //! | `store` | the mails it accepted (the accounts' Sent mailboxes) |
 //! | `stats` | counters that tests assert on |
+//! | `service_accounts` | service accounts, and what is wrong with a JWT |
 //! | `http` | consent page, token endpoint, JSON API and the page |
 //! | `sandbox` | the handle that starts, steers and stops all of it |
 
@@ -25,6 +26,7 @@ mod http;
 mod imap;
 mod listen;
 mod sandbox;
+mod service_accounts;
 mod smtp;
 mod state;
 mod stats;
@@ -36,6 +38,7 @@ mod xoauth2;
 pub use config::{Config, ConfigChange, Keep};
 pub use faults::{Action, Fault, FaultView, HttpAnswer, Reply, Stage};
 pub use sandbox::Sandbox;
+pub use service_accounts::ServiceAccount;
 pub use stats::{AccountStats, Stats};
 pub use store::{Doubled, Mail, MailFilter, content_hash};
-pub use tokens::{CLIENT_ID, CLIENT_SECRET, REFRESH_PREFIX};
+pub use tokens::{CLIENT_ID, CLIENT_SECRET, IssuedToken, REFRESH_PREFIX};

@@ -13,10 +13,11 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, ConfigChange};
 use crate::faults::{Fault, FaultView};
+use crate::service_accounts::ServiceAccount;
 use crate::state::{State, lock};
 use crate::stats::Stats;
 use crate::store::{Doubled, Mail, MailFilter};
-use crate::tokens::{CLIENT_ID, CLIENT_SECRET, REFRESH_PREFIX, fold};
+use crate::tokens::{CLIENT_ID, CLIENT_SECRET, IssuedToken, REFRESH_PREFIX, fold};
 use crate::{http, imap, smtp, tls};
 
 /// A running stand-in for Gmail. Clones are the same sandbox; it ends with `stop` or when the last clone is dropped.
@@ -218,7 +219,8 @@ impl Sandbox {
         self.inner.state.faults.clear();
     }
 
-    /// Takes an account's consent back: refresh fails with `invalid_grant`, its access tokens end.
+    /// Takes an account's consent back: refresh fails with `invalid_grant`, its access tokens end. For a service account it is
+    /// no user any more.
     pub fn revoke(&self, address: &str) {
         self.inner.state.tokens.revoke(&fold(address));
     }
@@ -233,6 +235,31 @@ impl Sandbox {
         self.inner.state.tokens.expire(address.map(fold).as_deref());
     }
 
+    /// Makes a service account known, in place of the one of this address.
+    ///
+    /// # Errors
+    /// If its public key cannot be used.
+    pub fn put_service_account(&self, account: ServiceAccount) -> anyhow::Result<()> {
+        self.inner.state.services.put(account).map_err(anyhow::Error::msg)
+    }
+
+    /// The service accounts that are known.
+    #[must_use]
+    pub fn service_accounts(&self) -> Vec<ServiceAccount> {
+        self.inner.state.services.list()
+    }
+
+    /// Forgets a service account; false if there is none of this address.
+    pub fn remove_service_account(&self, email: &str) -> bool {
+        self.inner.state.services.remove(email)
+    }
+
+    /// Every access token that was ever issued, in that order: for tests that look for them where they must not be.
+    #[must_use]
+    pub fn issued_tokens(&self) -> Vec<IssuedToken> {
+        self.inner.state.tokens.issued()
+    }
+
     /// Changes settings of the running sandbox.
     pub fn set_config(&self, change: &ConfigChange) {
         self.inner.state.settings.change(change);
@@ -244,7 +271,8 @@ impl Sandbox {
         self.inner.state.settings.in_force()
     }
 
-    /// Forgets mails, counters, faults and revocations. Settings, issued tokens and open connections stay.
+    /// Forgets mails, counters, faults and revocations. Settings, service accounts, issued tokens and open connections
+    /// stay.
     pub fn reset(&self) {
         self.inner.state.reset();
     }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::config::{Config, Keep, Settings};
 use crate::consent::Codes;
 use crate::faults::FaultBook;
+use crate::service_accounts::ServiceAccounts;
 use crate::stats::{Counters, Stats};
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -16,6 +17,7 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
     pub(crate) codes: Codes,
+    pub(crate) services: ServiceAccounts,
     pub(crate) faults: FaultBook,
     pub(crate) counters: Counters,
 }
@@ -28,6 +30,7 @@ impl State {
             store: Store::default(),
             tokens: Tokens::default(),
             codes: Codes::default(),
+            services: ServiceAccounts::default(),
             faults: FaultBook::new(config.seed),
             counters: Counters::default(),
         }
@@ -39,7 +42,7 @@ impl State {
         stats
     }
 
-    /// Forgets mails, counters, faults and revocations. Settings, issued tokens and open sessions stay.
+    /// Forgets mails, counters, faults and revocations. Settings, service accounts, issued tokens and open sessions stay.
     pub(crate) fn reset(&self) {
         self.store.clear();
         self.counters.clear();

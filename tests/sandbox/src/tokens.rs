@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 
 use crate::state::lock;
 
@@ -58,6 +59,17 @@ impl Issued {
     }
 }
 
+/// An access token that was issued, as tests ask for it that look for leaks. No real server tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IssuedToken {
+    /// The account it logs in, in lower case.
+    pub account: String,
+    /// The token.
+    pub token: String,
+    /// Whether it is past its end, or was taken back.
+    pub ended: bool,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     issued: Mutex<HashMap<String, Arc<Issued>>>,
@@ -85,6 +97,19 @@ impl Tokens {
     pub(crate) fn owner(&self, token: &str) -> Option<(Grant, Duration)> {
         let issued = lock(&self.issued).get(token).cloned().filter(|issued| !issued.expired())?;
         Some((issued.grant.clone(), issued.deadline().saturating_duration_since(Instant::now())))
+    }
+
+    /// Every token that was ever issued, in that order.
+    pub(crate) fn issued(&self) -> Vec<IssuedToken> {
+        let issued = lock(&self.issued);
+        let mut all: Vec<_> = issued.iter().collect();
+        all.sort_by_key(|(_, issued)| issued.born);
+        let told = |(token, issued): (&String, &Arc<Issued>)| IssuedToken {
+            account: issued.grant.account.clone(),
+            token: token.clone(),
+            ended: issued.expired(),
+        };
+        all.into_iter().map(told).collect()
     }
 
     /// Ends the access tokens of one account, or of all.

@@ -10,6 +10,7 @@ use async_imap::imap_proto::{MailboxDatum, Response, Status};
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::reply::Silence;
+use postroom_shared::secret::concat;
 use postroom_shared::tokens::AccessToken;
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt as _;
@@ -154,8 +155,9 @@ impl Wire {
         let limit = self.limit;
         let dialogue = async {
             let mut response = Some(response.expose_secret());
-            let first = response.take_if(|_| offers.sasl_ir).map(|response| format!(" {response}")).unwrap_or_default();
-            self.write(&format!("{LOGIN_TAG} {LOGIN} XOAUTH2{first}\r\n")).await?;
+            let (blank, first) = response.take_if(|_| offers.sasl_ir).map_or(("", ""), |response| (" ", response));
+            let line = concat(&[LOGIN_TAG, " ", LOGIN, " XOAUTH2", blank, first, "\r\n"]);
+            self.write(line.expose_secret()).await?;
             let (mut told, mut challenged) = (None, false);
             loop {
                 let heard = heard(self.client.read_response().await)?;
@@ -164,7 +166,8 @@ impl Wire {
                 if let Response::Continue(_) = heard.parsed() {
                     // The challenge only says "400"; the reason comes after an empty line.
                     challenged |= response.is_none();
-                    self.write(&format!("{}\r\n", response.take().unwrap_or_default())).await?;
+                    let line = concat(&[response.take().unwrap_or_default(), "\r\n"]);
+                    self.write(line.expose_secret()).await?;
                 } else if let Some((status, outcome)) = done(heard.parsed(), LOGIN_TAG) {
                     let is_in = *status == Status::Ok;
                     return if is_in { Ok(told) } else { Err(login_error(status, outcome, challenged)) };

@@ -2,13 +2,15 @@
 //!
 //! A secret is never printed, not even in part.
 
+use std::path::Path;
+
 use postroom::settings::CredentialSettings;
-use postroom_shared::account::{Account, client_hash};
+use postroom_shared::account::{Account, AccountKind};
 use postroom_shared::tokens::credentials::{self, Credentials};
 use postroom_shared::tokens::{CredentialsError, SealError, Sealer};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Add;
+use super::{Add, key_file};
 use crate::cli::{Context, Failure, prompt};
 
 pub(super) async fn run(add: Add, context: &mut Context) -> Result<(), Failure> {
@@ -17,9 +19,12 @@ pub(super) async fn run(add: Add, context: &mut Context) -> Result<(), Failure> 
         return change(add, known, context).await;
     }
     let sealer = Sealer::from_settings(&context.settings.tokens)?;
-    let credentials = complete(CredentialSettings::from_process()?)?;
+    let credentials = match &add.service_account {
+        Some(path) => by_service_account(path, &add, known.as_ref())?,
+        None => complete(CredentialSettings::from_process()?)?,
+    };
     credentials::save(context.queue().store(), &sealer, &add.which.id, &credentials).await?;
-    let account = wanted(add, known.as_ref(), Some(client_hash(&credentials.client_id)));
+    let account = wanted(add, known.as_ref(), Some(credentials.client().to_string()));
     context.queue().put_account(&account).await?;
     let done = match known {
         None => "added",
@@ -27,6 +32,22 @@ pub(super) async fn run(add: Add, context: &mut Context) -> Result<(), Failure> 
         Some(_) => "renewed, and its hold ended",
     };
     told(&account, done, context)
+}
+
+/// No service account acts for a consumer's mailbox: whoever gives one means a mailbox of a Workspace domain.
+fn by_service_account(path: &Path, add: &Add, known: Option<&Account>) -> Result<Credentials, Failure> {
+    if kind(add, known) == AccountKind::Consumer {
+        return Err(Failure::failed(
+            "a service account acts only for users of a Workspace domain, and this account's kind is consumer: give \
+             --kind workspace if it is one",
+        ));
+    }
+    Ok(Credentials::ServiceAccount { service: key_file::read(path)?, user: add.which.id.clone() })
+}
+
+fn kind(add: &Add, known: Option<&Account>) -> AccountKind {
+    let usual = if add.service_account.is_some() { AccountKind::Workspace } else { AccountKind::default() };
+    add.kind.or(known.map(|known| known.kind)).unwrap_or(usual)
 }
 
 /// Changes what is known of an account. Its hold stays: nothing that led to it has changed.
@@ -45,13 +66,14 @@ pub(super) fn told(account: &Account, done: &str, context: &mut Context) -> Resu
 
 /// The account as it shall be: what is not given stays as it was.
 fn wanted(add: Add, known: Option<&Account>, client: Option<String>) -> Account {
+    let kind = kind(&add, known);
     let aliases = match known {
         Some(known) if add.aliases.is_empty() && !add.no_alias => known.aliases.clone(),
         Some(_) | None => add.aliases,
     };
     Account {
         id: add.which.id,
-        kind: add.kind.or(known.map(|known| known.kind)).unwrap_or_default(),
+        kind,
         aliases,
         connections: add.connections.or(known.and_then(|known| known.connections)),
         limit: add.limit.or(known.and_then(|known| known.limit)),
@@ -82,7 +104,7 @@ fn complete(settings: CredentialSettings) -> Result<Credentials, Failure> {
     if client_id.is_empty() || refresh_token.expose_secret().is_empty() {
         return Err(Failure::failed("an account needs a client id and a refresh token: neither may be empty"));
     }
-    Ok(Credentials { client_id, client_secret, refresh_token })
+    Ok(Credentials::Consent { client_id, client_secret, refresh_token })
 }
 
 impl From<SealError> for Failure {

@@ -3,8 +3,10 @@
 //! Credentials come from the environment, from files or from a prompt; never from an argument's value, which `ps` shows.
 
 mod add;
+mod key_file;
 mod login;
 mod remove;
+mod reseal;
 mod show;
 
 use std::path::PathBuf;
@@ -32,6 +34,10 @@ holds one), else they are asked for at the terminal:
 They are sealed with POSTROOM_SECRET_KEY. Make one with:
   head -c 32 /dev/urandom | base64
 
+Without a person, for users of a Workspace domain: --service-account with the
+JSON key file of a service account to which the domain has delegated the scope.
+All accounts of a service account use the key that was given last.
+
 Adding an account again renews its credentials and ends its hold; what is not
 given stays as it was.
 
@@ -40,6 +46,7 @@ Examples:
   postroom account add shop@example.com --alias sales@example.com \\
       --keep-credentials
   POSTROOM_REFRESH_TOKEN_FILE=token.txt postroom account add shop@example.com
+  postroom account add shop@example.com --service-account key.json
   postroom account show shop@example.com";
 
 const LOGIN_HELP: &str = "\
@@ -64,6 +71,15 @@ Examples:
   postroom account login shop@example.com --client client_secret.json
   postroom account login shop@example.com --kind workspace
   postroom account login shop@example.com --no-browser --port 8765";
+
+const RESEAL_HELP: &str = "\
+To change the key, without a stop (docs/security.md):
+  1. append the new key everywhere:      POSTROOM_SECRET_KEY=old,new
+  2. then make it the first everywhere:  POSTROOM_SECRET_KEY=new,old
+  3. postroom account reseal
+  4. when no record needs the old key, take it out everywhere
+
+Exit code 1 if a record could not be opened; it stays as it was.";
 
 /// Accounts.
 #[derive(Subcommand)]
@@ -104,6 +120,16 @@ pub(crate) enum Account {
     Resume {
         #[command(flatten)]
         which: Which,
+    },
+    /// Seal everything anew with the first key of POSTROOM_SECRET_KEY, while mail goes on
+    #[command(after_help = RESEAL_HELP)]
+    Reseal {
+        /// Only tell what would be moved, and how many records need which key
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Remove an account with its credentials; mails that wait for it become dead letters
     Remove {
@@ -155,6 +181,9 @@ pub(crate) struct Add {
     /// Forget the aliases that were declared before
     #[arg(long, conflicts_with = "aliases")]
     no_alias: bool,
+    /// Get tokens by a service account with domain-wide delegation: the path of Google's JSON key file
+    #[arg(long, value_name = "FILE", conflicts_with = "keep_credentials")]
+    service_account: Option<PathBuf>,
     /// Change an account that is known, without touching its credentials or its hold
     #[arg(long)]
     keep_credentials: bool,
@@ -193,6 +222,7 @@ pub(crate) async fn run(command: Account, context: &mut Context) -> Result<(), F
             context.queue().resume(&which.id).await?;
             context.out.line(format!("{} may send", which.id.reveal()))
         }
+        Account::Reseal { dry_run, json } => reseal::run(dry_run, json, context).await,
         Account::Remove { which, yes } => remove::run(&which.id, yes, context).await,
     }
 }

@@ -3,6 +3,7 @@
 use postroom::{AccountId, Millis, Priority, Reason};
 use postroom_shared::account::{Account, Hold};
 use postroom_shared::queue::{Budget, Standing, Use};
+use postroom_shared::tokens::service_keys::{self, ServiceUse};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -15,9 +16,26 @@ use crate::cli::{Context, Failure};
 struct Shown<'a> {
     #[serde(flatten)]
     account: &'a Account,
+    /// What stands for it in logs.
+    hash: String,
     budget: &'a Budget,
     waiting: BTreeMap<&'static str, u64>,
     permits: u64,
+    service_account: Option<Service>,
+}
+
+/// The service account that gets its tokens; an address like any other is masked.
+#[derive(Serialize)]
+struct Service {
+    email: String,
+    key_id: String,
+    accounts: u64,
+}
+
+impl From<ServiceUse> for Service {
+    fn from(found: ServiceUse) -> Self {
+        Self { email: found.email.to_string(), key_id: found.key_id, accounts: found.accounts }
+    }
 }
 
 pub(super) async fn list(json: bool, context: &mut Context) -> Result<(), Failure> {
@@ -44,20 +62,33 @@ pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> R
     let Some(standing) = context.queue().standing(id).await? else {
         return Err(Failure::failed("there is no such account: see `postroom account list`"));
     };
+    let service = service_keys::in_use(context.queue().store(), id).await?.into_iter().next().map(Service::from);
     if json {
         let Standing { account, budget, permits, .. } = &standing;
         let waiting = Priority::ALL.map(Priority::as_str).into_iter().zip(standing.waiting).collect();
-        return context.out.json(&Shown { account, budget, waiting, permits: *permits });
+        let hash = account.id.hashed();
+        return context.out.json(&Shown {
+            account,
+            hash,
+            budget,
+            waiting,
+            permits: *permits,
+            service_account: service,
+        });
     }
-    print(&standing, &mut context.out)
+    print(&standing, service.as_ref(), &mut context.out)
 }
 
-fn print(standing: &Standing, out: &mut Out) -> Result<(), Failure> {
+fn print(standing: &Standing, service: Option<&Service>, out: &mut Out) -> Result<(), Failure> {
     let account = &standing.account;
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());
+    table.pair("In logs", account.id.hashed());
     table.pair("Kind", account.kind.as_str());
     table.pair("Aliases", aliases(account));
+    if let Some(Service { email, key_id, accounts }) = service {
+        table.pair("Tokens", format!("by service account {email}, key {key_id}, for {accounts} accounts"));
+    }
     table.pair("Connections", format!("{} at once", or_default(account.connections)));
     print_budget(&standing.budget, &mut table);
     if account.holds.is_empty() {
@@ -131,8 +162,13 @@ pub(in crate::cli) fn then(hold: &Hold) -> &'static str {
         Reason::Consent => {
             "To do: have the person consent again: `postroom account login`, or `account add` with a new refresh token"
         }
-        Reason::Client => "To do: correct the OAuth2 client's id or secret with `postroom account add`",
-        Reason::Config => "To do: correct the settings it names, then `postroom account resume`",
+        Reason::Client | Reason::Config if hold.until.is_some() => {
+            "To do: correct what it names; it is tried again by itself, or at once with `postroom account resume`"
+        }
+        Reason::Client => {
+            "To do: correct the OAuth2 client's id or secret, or the service account's key, with `postroom account add`"
+        }
+        Reason::Config => "To do: correct what it names, then `postroom account resume`",
         Reason::Operator => "To do: `postroom account resume` ends it",
         Reason::Delivered
         | Reason::ServerBusy

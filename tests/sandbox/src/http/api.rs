@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use crate::config::ConfigChange;
 use crate::faults::{Fault, FaultView};
+use crate::service_accounts::ServiceAccount;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::store::{Doubled, MailFilter};
-use crate::tokens::fold;
+use crate::tokens::{IssuedToken, fold};
 
 /// Mails in one answer if the client does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -80,6 +81,10 @@ pub(super) async fn restore(Shared(state): App, Path(address): Path<String>) -> 
     StatusCode::NO_CONTENT
 }
 
+pub(super) async fn issued_tokens(Shared(state): App) -> Json<Vec<IssuedToken>> {
+    Json(state.tokens.issued())
+}
+
 pub(super) async fn expire_tokens(Shared(state): App, Path(address): Path<String>) -> StatusCode {
     state.tokens.expire(Some(&fold(&address)));
     StatusCode::NO_CONTENT
@@ -88,6 +93,22 @@ pub(super) async fn expire_tokens(Shared(state): App, Path(address): Path<String
 pub(super) async fn expire_all_tokens(Shared(state): App) -> StatusCode {
     state.tokens.expire(None);
     StatusCode::NO_CONTENT
+}
+
+pub(super) async fn service_accounts(Shared(state): App) -> Json<Vec<ServiceAccount>> {
+    Json(state.services.list())
+}
+
+pub(super) async fn put_service_account(Shared(state): App, Json(account): Json<ServiceAccount>) -> Response {
+    match state.services.put(account) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "error": error }))).into_response(),
+    }
+}
+
+pub(super) async fn remove_service_account(Shared(state): App, Path(email): Path<String>) -> Response {
+    let removed = state.services.remove(&email);
+    if removed { StatusCode::NO_CONTENT.into_response() } else { not_found("no service account of this address") }
 }
 
 pub(super) async fn config(Shared(state): App) -> Json<ConfigChange> {

@@ -1,14 +1,14 @@
-//! The simulated token endpoint: codes and refresh tokens in, access tokens out, errors in Google's shape.
+//! The simulated token endpoint: codes, refresh tokens or JWTs of service accounts in, access tokens out, errors in Google's shape.
 //! Knows one client; nothing it issues is worth anything elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Form;
 use axum::extract::{Query, State as Shared};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Json, Response};
 use base64::Engine as _;
@@ -16,16 +16,22 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::faults::{Action, HttpAnswer, Scene, Stage};
+use crate::service_accounts::{Refusal, claimed_user};
 use crate::state::State;
-use crate::tokens::{CLIENT_ID, CLIENT_SECRET};
+use crate::tokens::{CLIENT_ID, CLIENT_SECRET, Grant};
 
 use super::grants;
+
+const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 pub(super) type Fields = HashMap<String, String>;
 
 pub(super) async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap, Form(form): Form<Fields>) -> Response {
     state.counters.token_requests.fetch_add(1, Relaxed);
-    let account = grants::account(&state, &form);
+    let account = match form.get("assertion") {
+        Some(jwt) => claimed_user(jwt),
+        None => grants::account(&state, &form),
+    };
     if let Some(account) = &account {
         state.counters.account(account).token_requests.fetch_add(1, Relaxed);
     }
@@ -80,10 +86,19 @@ fn scripted(answer: HttpAnswer) -> Response {
 }
 
 fn answer(state: &State, headers: &HeaderMap, form: &Fields) -> Response {
+    let grant = form.get("grant_type").map(String::as_str).unwrap_or_default();
+    if grant == JWT_GRANT {
+        return match by_jwt(state, headers, form) {
+            Ok(user) => give(state, &Grant { account: user, mail: true }, None),
+            Err(Refusal { status, error, description }) => {
+                refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), error, description)
+            }
+        };
+    }
     if !is_our_client(headers, form) {
         return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "The provided client secret is invalid.");
     }
-    let granted = match form.get("grant_type").map(String::as_str).unwrap_or_default() {
+    let granted = match grant {
         "refresh_token" => grants::by_refresh_token(state, form),
         "authorization_code" => grants::by_code(state, form),
         other => {
@@ -95,8 +110,25 @@ fn answer(state: &State, headers: &HeaderMap, form: &Fields) -> Response {
         Ok(granted) => granted,
         Err((error, description)) => return refuse(StatusCode::BAD_REQUEST, error, description),
     };
+    give(state, &grant, refresh_token)
+}
+
+/// The user for whom a service account may have a token.
+fn by_jwt(state: &State, headers: &HeaderMap, form: &Fields) -> Result<String, Refusal> {
+    let jwt = form.get("assertion").map(String::as_str).unwrap_or_default();
+    // The address that the client asked, which is the audience it has to name.
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    state.services.check(jwt, &format!("http://{host}/token"), now(), &state.tokens)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the stand-in has a clock of its own to hold against the JWT's times")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn give(state: &State, grant: &Grant, refresh_token: Option<String>) -> Response {
     let life = state.settings.token_life();
-    let Ok(access_token) = state.tokens.issue(&grant, life) else {
+    let Ok(access_token) = state.tokens.issue(grant, life) else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_failure", "No random bytes.");
     };
     state.counters.tokens_issued.fetch_add(1, Relaxed);

@@ -67,6 +67,8 @@ async fn accounts_and_settings_are_steered() {
     let token = access_token(&sandbox, ME).await;
     assert_eq!(post_json(&sandbox, &format!("/api/accounts/{ME}/expire-tokens"), "").await.status, 204);
     assert!(Client::greeted(&sandbox).await.auth(ME, &token).await.starts_with("334 "));
+    let issued = get(&sandbox, "/api/tokens").await.json();
+    assert_eq!(issued, json!([{ "account": ME, "token": token, "ended": true }]));
     post_json(&sandbox, &format!("/api/accounts/{ME}/revoke"), "").await;
     assert_eq!(crate::client::ask_token(&sandbox, ME).await.status, 400);
     post_json(&sandbox, &format!("/api/accounts/{ME}/restore"), "").await;

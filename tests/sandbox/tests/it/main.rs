@@ -10,4 +10,5 @@ mod limits;
 mod login;
 mod mail;
 mod program;
+mod service_accounts;
 mod tokens;
