@@ -10,14 +10,13 @@ use super::credentials::CredentialsError;
 use super::record::{ClientTag, Head, KeyId};
 use super::seal::{Purpose, SealError, Sealer};
 use crate::account::AccountId;
+use crate::store::keys::ShardKeys;
 use crate::store::{Script, Store, StoreError};
 
 /// Accounts to be given to [`reseal`] at once.
 pub const SLICE: usize = 50;
 /// How often a record is looked at again that others change meanwhile.
 const LOOKS: usize = 5;
-/// The field of a shared access token's hash.
-const TOKEN_FIELD: &str = "sealed";
 
 /// What became of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,11 +144,7 @@ impl Mover<'_> {
         before: &[u8],
         after: &[u8],
     ) -> Result<bool, StoreError> {
-        let keys = self.store.keys_of(account);
-        let (key, field) = match purpose {
-            Purpose::Credentials => (keys.sealed(account), ""),
-            Purpose::Access => (keys.token(account), TOKEN_FIELD),
-        };
+        let (keys, key, field) = place(self.store, account, purpose);
         let mut call = self.script.call(&keys);
         call.key(key).arg(field).arg(before).arg(after);
         Ok(call.invoke_async(&mut self.store.connection()).await?)
@@ -157,14 +152,19 @@ impl Mover<'_> {
 }
 
 async fn read(store: &Store, account: &AccountId, purpose: Purpose) -> Result<Option<Vec<u8>>, StoreError> {
+    let (_, key, field) = place(store, account, purpose);
+    let get = if field.is_empty() { redis::Cmd::get(key) } else { redis::Cmd::hget(key, field) };
+    Ok(get.query_async(&mut store.connection()).await?)
+}
+
+/// Where a record lies: the keys of its shard, its own, and the field if that is a hash.
+fn place(store: &Store, account: &AccountId, purpose: Purpose) -> (ShardKeys, String, &'static str) {
     let keys = store.keys_of(account);
-    let mut connection = store.connection();
-    Ok(match purpose {
-        Purpose::Credentials => redis::cmd("GET").arg(keys.sealed(account)).query_async(&mut connection).await?,
-        Purpose::Access => {
-            redis::cmd("HGET").arg(keys.token(account)).arg(TOKEN_FIELD).query_async(&mut connection).await?
-        }
-    })
+    let (key, field) = match purpose {
+        Purpose::Credentials => (keys.sealed(account), ""),
+        Purpose::Access => (keys.token(account), "sealed"),
+    };
+    (keys, key, field)
 }
 
 /// The client of opened credentials.
