@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::service_refusal::ServiceRefusal;
+use crate::address::mask_addresses;
 
 /// A person has to consent again.
 const CONSENT: &[&str] =
@@ -101,8 +102,10 @@ fn word(text: &str) -> String {
     if is_word { text.to_owned() } else { String::new() }
 }
 
+/// Without what would move a cursor, and with addresses masked: it goes to the log and into a hold's note.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
+    let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+    mask_addresses(&text)
 }
 
 #[cfg(test)]
@@ -165,5 +168,8 @@ mod tests {
         assert_eq!(refused, Some(RefreshError::Passing { what, retry_after: Some(Duration::from_secs(17)) }));
         let text = refusal(400, None, br#"{"error":"ya29.secret <b>"}"#).unwrap().to_string();
         assert!(!text.contains("secret"), "{text}");
+        let body = br#"{"error":"invalid_grant","error_description":"alice@example.com took it\u001b back"}"#;
+        let Some(RefreshError::Consent { description, .. }) = refusal(400, None, body) else { panic!("no consent") };
+        assert_eq!(description, "a***@example.com took it back");
     }
 }

@@ -176,11 +176,8 @@ impl Mover<'_> {
 
 async fn read(store: &Store, account: &AccountId, purpose: Purpose) -> Result<Option<Vec<u8>>, StoreError> {
     let (_, key, field) = place(store, account, purpose);
-    let mut connection = store.connection();
-    Ok(match field {
-        "" => redis::cmd("GET").arg(key).query_async(&mut connection).await?,
-        field => redis::cmd("HGET").arg(key).arg(field).query_async(&mut connection).await?,
-    })
+    let get = if field.is_empty() { redis::Cmd::get(key) } else { redis::Cmd::hget(key, field) };
+    Ok(get.query_async(&mut store.connection()).await?)
 }
 
 /// Where a record lies: its shard, its key, and the field if that is a hash.
