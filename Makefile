@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: demo test model chaos bench check test-servers help
+.PHONY: demo test model chaos bench check test-servers test-tokens help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: ## All tests that need Rust and a Redis
 test-servers: ## Against mail servers that others wrote (needs Node.js and npm; Debian's Dovecot is installed if root)
 	@$(WITH_REDIS); tests/tools/dovecot.sh && npm install --prefix tests/servers --no-audit --no-fund --no-package-lock --silent \
 	  && cargo build --workspace --bins && cargo test -p postroom-it --features servers --test servers
+
+test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
+	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture a_minute_of_load
 
 model: ## The protocol under the model checker, with larger bounds than in `make test` (docs/protocol.md)
 	cargo test -p postroom-model --features long -- --test-threads 1

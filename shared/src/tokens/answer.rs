@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::clock::Millis;
+
 /// A person has to consent again.
 const CONSENT: &[&str] =
     &["invalid_grant", "admin_policy_enforced", "access_denied", "consent_required", "restricted_client"];
@@ -85,7 +87,7 @@ pub(super) fn refusal(status: u16, retry_after: Option<&str>, body: &[u8]) -> Op
         (_, "") => format!("the token endpoint answered {status}"),
         (_, error) => format!("the token endpoint answered {status} ({error})"),
     };
-    let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after = retry_after.and_then(|text| super::retry_after::parse(text, Millis::now()));
     Some(RefreshError::Passing { what, retry_after })
 }
 

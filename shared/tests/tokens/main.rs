@@ -5,3 +5,5 @@ mod fleet;
 mod refusals;
 mod sealed;
 mod stage;
+mod storm;
+mod trouble;

@@ -5,6 +5,7 @@
 mod add;
 mod remove;
 mod show;
+mod tokens;
 
 use std::time::Duration;
 

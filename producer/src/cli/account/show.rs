@@ -3,9 +3,11 @@
 use postroom::{AccountId, Millis, Priority, Reason};
 use postroom_shared::account::{Account, Hold};
 use postroom_shared::queue::{Budget, Standing, Use};
+use postroom_shared::tokens::FleetFigures;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use super::tokens;
 use crate::cli::output::Out;
 use crate::cli::table::Table;
 use crate::cli::{Context, Failure};
@@ -18,6 +20,7 @@ struct Shown<'a> {
     budget: &'a Budget,
     waiting: BTreeMap<&'static str, u64>,
     permits: u64,
+    tokens: &'a FleetFigures,
 }
 
 pub(super) async fn list(json: bool, context: &mut Context) -> Result<(), Failure> {
@@ -44,15 +47,16 @@ pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> R
     let Some(standing) = context.queue().standing(id).await? else {
         return Err(Failure::failed("there is no such account: see `postroom account list`"));
     };
+    let tokens = FleetFigures::read(context.queue().store(), id).await?;
     if json {
         let Standing { account, budget, permits, .. } = &standing;
         let waiting = Priority::ALL.map(Priority::as_str).into_iter().zip(standing.waiting).collect();
-        return context.out.json(&Shown { account, budget, waiting, permits: *permits });
+        return context.out.json(&Shown { account, budget, waiting, permits: *permits, tokens: &tokens });
     }
-    print(&standing, &mut context.out)
+    print(&standing, &tokens, &mut context.out)
 }
 
-fn print(standing: &Standing, out: &mut Out) -> Result<(), Failure> {
+fn print(standing: &Standing, tokens: &FleetFigures, out: &mut Out) -> Result<(), Failure> {
     let account = &standing.account;
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());
@@ -72,6 +76,7 @@ fn print(standing: &Standing, out: &mut Out) -> Result<(), Failure> {
     let [urgent, normal, bulk] = standing.waiting;
     table.pair("Waiting", format!("{urgent} urgent, {normal} normal, {bulk} bulk"));
     table.pair("Permits", format!("{} held by workers", standing.permits));
+    tokens::print(tokens, &mut table);
     table.print(out, "")
 }
 

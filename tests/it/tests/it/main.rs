@@ -27,6 +27,8 @@ mod sending;
 mod sent;
 mod support;
 mod tidy;
+mod token_load;
+mod token_trouble;
 mod worker_guards;
 mod worker_idle;
 mod worker_life;
