@@ -28,7 +28,7 @@ async fn an_endpoint_that_fails_is_told_of_and_asked_again_at_once_when_a_person
     failing.query_async::<()>(&mut store.connection()).await.unwrap();
     queue.push(&mail(&queue, &alice, &mail_json(ALICE, "x@example.org", "1"))).await.unwrap();
     // Three workers, one refresh of three tries: what one of them was told the others do not ask again.
-    let workers: Vec<_> = (0..3).map(|_| rig.worker(&[("POSTROOM_RETRY_BASE", "1h")]).unwrap()).collect();
+    let workers: Vec<_> = (0..3).map(|_| rig.worker(&[("POSTROOM_RETRY_BASE", "15m")]).unwrap()).collect();
     let hold = until("the account to be held", PATIENCE, || async {
         Ok(queue.account(&alice).await?.and_then(|account| account.hold().cloned()))
     })
