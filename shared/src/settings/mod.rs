@@ -6,5 +6,6 @@
 mod groups;
 mod source;
 
+pub(crate) use groups::ACCOUNT_CONNECTIONS;
 pub use groups::{LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
 pub use source::{SettingsError, Source};
