@@ -170,6 +170,12 @@ impl Queue {
     }
 
     async fn lift_client(&self, account: &Account) -> Result<(), AccountError> {
+        if let Some(client) = &account.client {
+            // Its tokens are asked for again, too.
+            let known = self.store.keys(0).token_client(client);
+            let mut connection = self.store.connection();
+            redis::cmd("DEL").arg(known).query_async::<()>(&mut connection).await.map_err(StoreError::from)?;
+        }
         for other in self.siblings(account).await? {
             match self.lift(&other, Reason::Client).await {
                 Ok(()) | Err(AccountError::Unknown) => {}

@@ -24,8 +24,6 @@ use crate::xoauth2::initial_response;
 
 /// Gmail closes a connection after 70 to 90 mails (gmail.md, "Limits").
 const MOST_MAILS: u32 = 50;
-/// A connection ends so long before its token, or a third of the token's life if that is shorter.
-const BEFORE_TOKEN_ENDS: Duration = Duration::from_secs(300);
 const QUIT_WITHIN: Duration = Duration::from_secs(2);
 
 /// A connection that is logged in as one account.
@@ -78,7 +76,6 @@ impl Connection {
                 heard(if wire.has_written() { Stage::Ehlo } else { Stage::Greeting }, Err(error), &wire)
             })?;
         let now = Millis::now();
-        let early = BEFORE_TOKEN_ENDS.min(token.lifetime() / 3);
         let mut connection = Self {
             lettre,
             offers: Offers::parse(&wire.take_record()),
@@ -90,7 +87,7 @@ impl Connection {
             mails_sent: 0,
             idle_since: now,
             opened: now,
-            ends: Millis(token.expires().0.saturating_sub(u64::try_from(early.as_millis()).unwrap_or(u64::MAX))),
+            ends: token.connection_ends(),
         };
         connection.log_in(account, token).await?;
         connection.busy = false;

@@ -42,6 +42,9 @@
 //! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
 //! | `service-key:`, `service-users:`, `service-of:` (in the first shard only) | `account add` with a service account | with the last account that uses it; with that account |
 //! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
+//! | `token-rest:` | whoever refreshed in vain: nobody asks again so long | after seconds to minutes; `account add`, `account resume` |
+//! | `token-figures:` | whoever refreshes: counters | 90 days after the last of it; `account remove` |
+//! | `token-client:<hash>` | whoever refreshes: what is known of an OAuth2 client (docs/tokens.md); all in shard 0 | after an hour at most; `account add`, `account resume` |
 //! | `pulse` | any sign of life of a worker | half a lease later |
 //! | `counts`, `config` | all | stay: one small key a shard |
 
@@ -74,6 +77,9 @@ const NAMES: &[(&str, &str)] = &[
     ("DEAD", "dead"),
     ("MAILS", "mails"),
     ("ACCOUNT", "account:"),
+    ("TOKEN_REST", "token-rest:"),
+    ("TOKEN_FORCED", "token-forced:"),
+    ("TOKEN_FIGURES", "token-figures:"),
     ("HOLDS", "holds"),
     ("LATER", "later"),
     ("LEDGER", "ledger:"),
@@ -253,5 +259,23 @@ impl ShardKeys {
     #[must_use]
     pub fn token_forced(&self, account: &AccountId) -> String {
         self.key(&format!("token-forced:{}", account.reveal()))
+    }
+
+    /// Set while nobody shall ask for an account's token, with what it failed with: a string that ends by itself.
+    #[must_use]
+    pub fn token_rest(&self, account: &AccountId) -> String {
+        self.key(&format!("token-rest:{}", account.reveal()))
+    }
+
+    /// What was counted of an account's tokens: a hash, see `tokens/fleet_figures.rs`.
+    #[must_use]
+    pub fn token_figures(&self, account: &AccountId) -> String {
+        self.key(&format!("token-figures:{}", account.reveal()))
+    }
+
+    /// What is known of an OAuth2 client, by the hash of its id: a string, see `tokens/client_turn.lua`. In shard 0.
+    #[must_use]
+    pub fn token_client(&self, hash: &str) -> String {
+        self.key(&format!("token-client:{hash}"))
     }
 }

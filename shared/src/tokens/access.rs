@@ -12,8 +12,13 @@ use crate::account::AccountId;
 use crate::clock::Millis;
 use crate::secret;
 
+/// The margins before a token's end (docs/tokens.md). The first one is up to twice as long, by account.
 const COMFORTABLE: Duration = Duration::from_secs(300);
 const HARD: Duration = Duration::from_secs(60);
+const CONNECTION: Duration = Duration::from_secs(300);
+/// A token that lives shorter has margins in proportion. They take at most a twentieth of its life, so that one refresh a
+/// lifetime stays one.
+const FULL_MARGINS_FROM: Duration = Duration::from_secs(1_800);
 
 /// An access token. Cheap to clone.
 #[derive(Clone)]
@@ -86,13 +91,14 @@ impl AccessToken {
         self.0.expires.since(self.0.issued)
     }
 
-    /// How old it is. The margins shrink with the lifetime, and the first of them differs from account to account, so that
-    /// a fleet does not refresh all of them at once.
+    /// How old it is. The first margin differs from account to account, so that a fleet does not refresh all at once.
     #[must_use]
     pub fn age(&self, account: &AccountId, now: Millis) -> Age {
-        let jitter = u64::from_str_radix(&account.hashed(), 16).unwrap_or(0) % COMFORTABLE.as_secs();
-        let comfortable = (COMFORTABLE + Duration::from_secs(jitter)).min(self.lifetime() / 3);
-        let hard = HARD.min(self.lifetime() / 10);
+        let (comfortable, hard) = if self.has_full_margins() {
+            (COMFORTABLE + jitter_of(account), HARD)
+        } else {
+            (self.lifetime() / 20, self.lifetime() / 30)
+        };
         let left = self.0.expires.since(now);
         if left.is_zero() {
             Age::Over
@@ -103,6 +109,17 @@ impl AccessToken {
         } else {
             Age::Fresh
         }
+    }
+
+    /// When a connection that was opened with it is closed: before the server would do it.
+    #[must_use]
+    pub fn connection_ends(&self) -> Millis {
+        let margin = if self.has_full_margins() { CONNECTION } else { self.lifetime() / 50 };
+        Millis(self.0.expires.0.saturating_sub(u64::try_from(margin.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    fn has_full_margins(&self) -> bool {
+        self.lifetime() >= FULL_MARGINS_FROM
     }
 
     /// Whether this is a newer token than `other`, and another one.
@@ -128,6 +145,12 @@ impl AccessToken {
         let stored: Stored<'_> = serde_json::from_slice(bytes).ok()?;
         Some(Self::new(stored.token.into_owned().into(), stored.issued, stored.expires, stored.fence))
     }
+}
+
+/// Up to one comfortable margin more, always the same for an account.
+fn jitter_of(account: &AccountId) -> Duration {
+    let hash = u64::from_str_radix(&account.hashed(), 16).unwrap_or(0);
+    Duration::from_secs(hash % COMFORTABLE.as_secs())
 }
 
 impl fmt::Debug for AccessToken {
@@ -156,15 +179,26 @@ mod tests {
             (hour, 60_000, Age::Ending),
             (hour, 1, Age::Ending),
             (hour, 0, Age::Over),
-            (5_000, 1_667, Age::Fresh),
-            (5_000, 1_666, Age::Ageing),
-            (5_000, 501, Age::Ageing),
-            (5_000, 500, Age::Ending),
+            (1_800_000, 600_001, Age::Fresh),
+            (1_800_000, 300_000, Age::Ageing),
+            (1_200_000, 60_001, Age::Fresh),
+            (1_200_000, 60_000, Age::Ageing),
+            (1_200_000, 40_000, Age::Ending),
+            (5_000, 251, Age::Fresh),
+            (5_000, 250, Age::Ageing),
+            (5_000, 167, Age::Ageing),
+            (5_000, 166, Age::Ending),
             (0, 0, Age::Over),
         ] {
             let now = Millis(1_000_000 + lifetime - left);
             assert_eq!(token(lifetime).age(&account, now), age, "{lifetime} {left}");
         }
+    }
+
+    #[test]
+    fn a_connection_ends_before_its_token() {
+        let left = |lifetime: u64| token(lifetime).expires().since(token(lifetime).connection_ends()).as_millis();
+        assert_eq!([3_600_000, 1_800_000, 1_200_000, 5_000, 0].map(left), [300_000, 300_000, 24_000, 100, 0]);
     }
 
     #[test]

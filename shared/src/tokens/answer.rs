@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::service_refusal::ServiceRefusal;
 use crate::address::mask_addresses;
+use crate::clock::Millis;
 
 /// A person has to consent again.
 const CONSENT: &[&str] =
@@ -92,7 +93,7 @@ pub(super) fn refusal(status: u16, retry_after: Option<&str>, body: &[u8]) -> Op
         (_, "") => format!("the token endpoint answered {status}"),
         (_, error) => format!("the token endpoint answered {status} ({error})"),
     };
-    let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after = retry_after.and_then(|text| super::retry_after::parse(text, Millis::now()));
     Some(RefreshError::Passing { what, retry_after })
 }
 

@@ -1,12 +1,14 @@
-//! What the fleet shares in Redis: each account's access token (sealed), the lock of whoever refreshes it, and the mark
-//! of a forced refresh. A token that cannot be opened is told as such, and fetched again.
+//! What the fleet shares in Redis: each account's access token (sealed), the lock of whoever refreshes it, the rest after a
+//! refresh that failed, and the mark of a forced refresh. A token that cannot be opened is told as such, and fetched again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::AccessToken;
 use super::error::TokenError;
+use super::figures::{RefreshFailure, RefreshReason};
 use super::record::{ClientTag, HEAD, client_in};
+use super::rest;
 use super::seal::{Purpose, SealError, Sealer};
 use super::unreadable::Unreadable;
 use crate::account::AccountId;
@@ -30,9 +32,21 @@ pub(super) struct Cache {
 
 /// The right to refresh an account's token, until its time runs out.
 pub(super) struct Lock {
-    owner: String,
+    pub(super) owner: String,
+    /// Refreshes of the account that failed, one after the other, before this one.
+    failed_before: u32,
     /// Higher than that of any token stored before.
     pub(super) fence: u64,
+}
+
+/// Whose turn it is to refresh an account's token.
+pub(super) enum Turn {
+    /// Ours.
+    Ours(Lock),
+    /// Somebody else's, who is at it.
+    Theirs,
+    /// Nobody's for now: a refresh failed, with this.
+    Nobodys(TokenError),
 }
 
 /// What the mark of the last forced refresh says.
@@ -58,9 +72,9 @@ impl Cache {
             store,
             sealer,
             unreadable: Unreadable::default(),
-            take_lock: Script::new(&[include_str!("take_lock.lua")]),
-            write_token: Script::new(&[include_str!("write_token.lua")]),
-            end_lock: Script::new(&[include_str!("end_lock.lua")]),
+            take_lock: counting(include_str!("take_lock.lua")),
+            write_token: counting(include_str!("write_token.lua")),
+            end_lock: counting(include_str!("end_lock.lua")),
             mark_forced: Script::new(&[include_str!("mark_forced.lua")]),
         }
     }
@@ -94,12 +108,13 @@ impl Cache {
         Ok(self.unreadable.told(account, opened))
     }
 
-    /// Stores a token that was given to this client; `false` if a newer one is there already.
+    /// Stores a token that was given to this client; `false` if a newer one is there already. Counts why it was fetched.
     pub(super) async fn write(
         &self,
         account: &AccountId,
         client: ClientTag,
         token: &AccessToken,
+        reason: RefreshReason,
     ) -> Result<bool, TokenError> {
         let bytes = token.to_stored().ok_or(SealError::Damaged)?;
         let sealed = self.sealer.seal(Purpose::Access, account, client, &bytes)?;
@@ -109,45 +124,61 @@ impl Cache {
             .write_token
             .call(&keys)
             .key(keys.token(account))
+            .key(keys.token_figures(account))
             .arg(sealed)
             .arg(token.issued().0)
             .arg(token.expires().0)
             .arg(token.fence())
             .arg(left)
+            .arg(reason.as_str())
             .invoke_async(&mut self.store.connection())
             .await
             .map_err(StoreError::from)?;
         Ok(written)
     }
 
-    pub(super) async fn lock(&self, account: &AccountId) -> Result<Option<Lock>, TokenError> {
+    /// Asks for the lock. `waits`: the caller has no token, so that a wait begins if it is not to be had.
+    pub(super) async fn lock(&self, account: &AccountId, waits: bool) -> Result<Turn, TokenError> {
         let mut random = [0_u8; 16];
         getrandom::fill(&mut random).map_err(|error| SealError::Random(error.to_string()))?;
         let owner = format!("{:032x}", u128::from_ne_bytes(random));
         let keys = self.store.keys_of(account);
-        let fence: u64 = self
+        let (fence, failed_before, rest, left): (u64, u32, String, i64) = self
             .take_lock
             .call(&keys)
             .key(keys.token_lock(account))
             .key(keys.token(account))
+            .key(keys.token_rest(account))
+            .key(keys.token_figures(account))
             .arg(&owner)
             .arg(millis(LOCK))
+            .arg(u8::from(waits))
             .invoke_async(&mut self.store.connection())
             .await
             .map_err(StoreError::from)?;
-        Ok((fence > 0).then_some(Lock { owner, fence }))
+        if !rest.is_empty() {
+            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+            return Ok(Turn::Nobodys(rest::told(&rest, left)));
+        }
+        Ok(if fence > 0 { Turn::Ours(Lock { owner, failed_before, fence }) } else { Turn::Theirs })
     }
 
-    /// Gives the lock up, after a pause in which nobody in the fleet shall ask again. If Redis is gone the lock ends by
-    /// itself.
-    pub(super) async fn unlock(&self, account: &AccountId, lock: Lock, pause: Duration) {
+    /// Gives the lock up; after a refresh that failed the account rests, and the failure is counted. If Redis is gone the
+    /// lock ends by itself.
+    pub(super) async fn unlock(&self, account: &AccountId, lock: Lock, failure: Option<&TokenError>) {
         let keys = self.store.keys_of(account);
+        let rest = failure.map(|error| rest::after(error, lock.failed_before));
         let ended = self
             .end_lock
             .call(&keys)
             .key(keys.token_lock(account))
+            .key(keys.token_rest(account))
+            .key(keys.token_figures(account))
             .arg(lock.owner)
-            .arg(millis(pause))
+            .arg(failure.map_or("", |error| RefreshFailure::from(error).as_str()))
+            .arg(failure.map(ToString::to_string).unwrap_or_default())
+            .arg(rest.as_ref().map_or(0, |rest| millis(rest.span)))
+            .arg(rest.map(|rest| rest.text).unwrap_or_default())
             .invoke_async::<()>(&mut self.store.connection())
             .await;
         if let Err(error) = ended.map_err(StoreError::from) {
@@ -198,6 +229,10 @@ impl Cache {
         call.key(keys.token_forced(account)).arg(what).arg(millis(FORCED));
         Ok(call.invoke_async::<()>(&mut self.store.connection()).await?)
     }
+}
+
+fn counting(script: &str) -> Script {
+    Script::new(&[include_str!("count.lua"), script])
 }
 
 fn millis(span: Duration) -> u64 {

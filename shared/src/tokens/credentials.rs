@@ -121,7 +121,7 @@ pub async fn save(
         .atomic()
         .set(keys.sealed(account), seal(sealer, account, credentials)?)
         .ignore()
-        .del((keys.token(account), keys.token_forced(account)))
+        .del((keys.token(account), keys.token_forced(account), keys.token_rest(account)))
         .ignore()
         .query_async::<()>(&mut store.connection())
         .await

@@ -11,10 +11,11 @@ use tokio::sync::watch;
 
 use super::access::{AccessToken, Age};
 use super::answer::RefreshError;
-use super::cache::{Cache, Lock};
+use super::cache::{Cache, Lock, Turn};
+use super::client::Clients;
 use super::credentials::{self, Credentials};
 use super::error::TokenError;
-use super::figures::{Counters, TokenFigures, count};
+use super::figures::{RefreshFailure, RefreshReason, TokenFigures};
 use super::pauses::Pauses;
 use super::refresh::{Grant, Refresher};
 use super::seal::Sealer;
@@ -24,9 +25,10 @@ use crate::clock::Millis;
 use crate::settings::{TlsSettings, TokenSettings};
 use crate::store::Store;
 
-/// After a refresh that failed for now, the whole fleet waits this long; a hint of the endpoint is clamped into it.
-const SHORTEST_REST: Duration = Duration::from_secs(2);
-const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Nobody waits longer for a token; the refresh itself may go on, and the next who asks finds what it brought.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Whatever the endpoint says, a token is not taken to live longer.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 
 /// The access tokens of all accounts, as one process of the fleet sees them. Cheap to clone.
 #[derive(Clone)]
@@ -34,7 +36,7 @@ pub struct Tokens(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) cache: Cache,
-    pub(super) figures: Counters,
+    clients: Clients,
     refresher: Refresher,
     slots: Mutex<HashMap<AccountId, Arc<Slot>>>,
 }
@@ -46,8 +48,8 @@ impl Tokens {
     /// If TLS to the token endpoint cannot be set up; the text says why.
     pub fn new(store: Store, sealer: Arc<Sealer>, settings: &TokenSettings, tls: &TlsSettings) -> Result<Self, String> {
         Ok(Self(Arc::new(Inner {
+            clients: Clients::new(store.clone()),
             cache: Cache::new(store, sealer),
-            figures: Counters::default(),
             refresher: Refresher::new(settings, tls)?,
             slots: Mutex::default(),
         })))
@@ -72,9 +74,11 @@ impl Tokens {
                 Age::Ending | Age::Over => {}
             }
         }
-        let landed = match self.0.begin(account, &slot).wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone(),
-            Err(_) => None,
+        let mut refresh = self.0.begin(account, &slot);
+        let landed = match tokio::time::timeout(LONGEST_WAIT, refresh.wait_for(Option::is_some)).await {
+            Ok(Ok(landed)) => landed.clone(),
+            Ok(Err(_)) => None,
+            Err(_) => Some(Err(still_waiting())),
         };
         match landed.unwrap_or_else(|| Err(TokenError::passing("the refresh was broken off"))) {
             Err(error) if error.is_passing() => slot.alive(Millis::now()).ok_or(error),
@@ -87,10 +91,11 @@ impl Tokens {
         self.0.slot(account).forget();
     }
 
-    /// How often tokens were refreshed, waited for and missed.
+    /// How often this process refreshed tokens, waited for them and missed them, by account.
     #[must_use]
-    pub fn figures(&self) -> TokenFigures {
-        self.0.figures.snapshot()
+    pub fn figures(&self) -> Vec<(AccountId, TokenFigures)> {
+        let slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().map(|(account, slot)| (account.clone(), slot.figures.snapshot())).collect()
     }
 }
 
@@ -121,19 +126,24 @@ impl Inner {
             if let Some(token) = self.look(account, slot, Age::Fresh).await? {
                 return Ok(token);
             }
-            if let Some(lock) = self.cache.lock(account).await? {
-                return self.renew_under(account, slot, lock).await;
-            }
             let now = Millis::now();
-            if let Some(token) = slot.alive(now).filter(|token| token.age(account, now) <= Age::Ageing) {
+            let held = slot.alive(now);
+            let good = held.clone().filter(|token| token.age(account, now) <= Age::Ageing);
+            match self.cache.lock(account, good.is_none() && !waited).await? {
+                Turn::Ours(lock) => return self.renew_under(account, slot, lock).await,
+                Turn::Nobodys(error) if error.is_passing() => return held.ok_or(error),
+                Turn::Nobodys(error) => return Err(error),
+                Turn::Theirs => {}
+            }
+            if let Some(token) = good {
                 return Ok(token);
             }
             if !std::mem::replace(&mut waited, true) {
-                count(&self.figures.waits);
+                slot.figures.waited();
             }
             match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(TokenError::passing("another process is fetching a token and has not ended")),
+                None => return Err(still_waiting()),
             }
         }
     }
@@ -149,37 +159,50 @@ impl Inner {
 
     /// Looks again, for somebody may have stored a token between our look and our lock; then fetches one.
     async fn renew_under(&self, account: &AccountId, slot: &Slot, lock: Lock) -> Landed {
-        let landed = match self.look(account, slot, Age::Fresh).await {
-            Ok(Some(token)) => Ok(token),
-            Ok(None) => self.fetch(account, slot, lock.fence).await,
-            Err(error) => Err(error),
+        let known = match self.look(account, slot, Age::Fresh).await {
+            Ok(Some(token)) => Some(Ok(token)),
+            Ok(None) => None,
+            Err(error) => Some(Err(error)),
         };
-        self.cache.unlock(account, lock, rest_after(&landed)).await;
+        if let Some(known) = known {
+            self.cache.unlock(account, lock, None).await;
+            return known;
+        }
+        let now = Millis::now();
+        let reason = RefreshReason::of(slot.alive(now).as_ref(), account, now);
+        let landed = self.fetch(account, slot, &lock, reason).await;
+        self.cache.unlock(account, lock, landed.as_ref().err()).await;
         landed
     }
 
-    /// Asks the token endpoint and stores what it gives. The caller holds the lock, whose fence it is.
-    pub(super) async fn fetch(&self, account: &AccountId, slot: &Slot, fence: u64) -> Landed {
-        let fetched = self.fetch_and_store(account, slot, fence).await;
+    /// Asks the token endpoint and stores what it gives. The caller holds the lock.
+    pub(super) async fn fetch(&self, account: &AccountId, slot: &Slot, lock: &Lock, reason: RefreshReason) -> Landed {
+        let fetched = self.fetch_and_store(account, slot, lock, reason).await;
         if let Err(error) = &fetched {
-            count(&self.figures.failures);
-            tracing::warn!(account.hash = account.hashed(), %error, "no new access token");
+            let failure = RefreshFailure::from(error);
+            slot.figures.failed(failure);
+            tracing::warn!(account.hash = account.hashed(), failure = failure.as_str(), %error, "no new access token");
         }
         fetched
     }
 
-    async fn fetch_and_store(&self, account: &AccountId, slot: &Slot, fence: u64) -> Landed {
+    async fn fetch_and_store(&self, account: &AccountId, slot: &Slot, lock: &Lock, reason: RefreshReason) -> Landed {
         let (store, sealer) = (self.cache.store(), self.cache.sealer());
         let loaded = credentials::load_sealed(store, sealer, account).await?;
         let (credentials, record) = loaded.ok_or(TokenError::NoCredentials)?;
         let client = credentials.client();
-        let (issued, grant) = self.ask(&credentials).await?;
-        count(&self.figures.refreshes);
-        let token = AccessToken::new(grant.access, issued, issued.after(grant.lifetime), fence);
+        let leave = self.clients.turn(&credentials, &lock.owner).await?;
+        let asked = self.ask(&credentials).await.map_err(TokenError::from);
+        self.clients.told(leave, asked.as_ref()).await;
+        let (issued, grant) = asked?;
+        slot.figures.refreshed(reason);
+        let lifetime = grant.lifetime.min(LONGEST_LIFE);
+        let token = AccessToken::new(grant.access, issued, issued.after(lifetime), lock.fence);
         slot.keep(&token);
         tracing::info!(
             account.hash = account.hashed(),
-            token.lifetime_s = grant.lifetime.as_secs(),
+            token.lifetime_s = lifetime.as_secs(),
+            reason = reason.as_str(),
             "new access token"
         );
         if let Some(refresh_token) = grant.refresh {
@@ -188,9 +211,9 @@ impl Inner {
                 tracing::error!(account.hash = account.hashed(), %error, "the new refresh token could not be stored");
             }
         }
-        match self.cache.write(account, client, &token).await {
+        match self.cache.write(account, client, &token, reason).await {
             Ok(true) => {}
-            Ok(false) => count(&self.figures.lock_losses),
+            Ok(false) => slot.figures.lost_its_lock(),
             Err(error) => tracing::warn!(account.hash = account.hashed(), %error, "the new token is not shared"),
         }
         Ok(token)
@@ -202,6 +225,9 @@ impl Inner {
         loop {
             let issued = Millis::now();
             let error = match self.refresher.refresh(credentials).await {
+                Ok(grant) if grant.lifetime.is_zero() => {
+                    RefreshError::passing("the token endpoint sent a token that has ended already")
+                }
                 Ok(grant) => return Ok((issued, grant)),
                 Err(error) => error,
             };
@@ -220,19 +246,7 @@ impl Inner {
     }
 }
 
-/// How long the lock stays after a refresh, so that nobody else asks an endpoint that refuses for now.
-pub(super) fn rest_after(landed: &Landed) -> Duration {
-    match landed {
-        Err(TokenError::Passing { retry_after, .. }) => {
-            retry_after.unwrap_or(SHORTEST_REST).clamp(SHORTEST_REST, LONGEST_REST)
-        }
-        Ok(_)
-        | Err(
-            TokenError::Consent { .. }
-            | TokenError::Client { .. }
-            | TokenError::Service(_)
-            | TokenError::NoCredentials
-            | TokenError::Sealed(_),
-        ) => Duration::ZERO,
-    }
+/// What somebody is told whose wait is over.
+pub(super) fn still_waiting() -> TokenError {
+    TokenError::passing("a refresh is under way and has not ended: is the token endpoint slow?")
 }

@@ -3,13 +3,12 @@
 //! Never says that a fresh token was refused unless a refresh gave that very token: the account will be held for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::access::{AccessToken, Age};
-use super::cache::{Forced, Lock};
+use super::cache::{Forced, Lock, Turn};
 use super::error::TokenError;
-use super::figures::count;
-use super::fleet::{Inner, Tokens, rest_after};
+use super::figures::RefreshReason;
+use super::fleet::{Inner, LONGEST_WAIT, Tokens, still_waiting};
 use super::pauses::Pauses;
 use super::slot::Slot;
 use crate::account::AccountId;
@@ -35,7 +34,10 @@ impl Tokens {
         }
         let (inner, account, refused) = (Arc::clone(&self.0), account.clone(), refused.clone());
         let forcing = tokio::spawn(async move { inner.force(&account, &refused).await });
-        forcing.await.unwrap_or_else(|_| Err(TokenError::passing("the refresh was broken off")))
+        match tokio::time::timeout(LONGEST_WAIT, forcing).await {
+            Ok(forced) => forced.unwrap_or_else(|_| Err(TokenError::passing("the refresh was broken off"))),
+            Err(_) => Err(still_waiting()),
+        }
     }
 }
 
@@ -49,15 +51,17 @@ impl Inner {
             if let Some(token) = self.newer(account, &slot, refused).await? {
                 return Ok(AfterRefusal::Try(token));
             }
-            if let Some(lock) = self.cache.lock(account).await? {
-                return self.force_under(account, &slot, refused, lock).await;
+            match self.cache.lock(account, !waited).await? {
+                Turn::Ours(lock) => return self.force_under(account, &slot, refused, lock).await,
+                Turn::Nobodys(error) => return Err(error),
+                Turn::Theirs => {}
             }
             if !std::mem::replace(&mut waited, true) {
-                count(&self.figures.waits);
+                slot.figures.waited();
             }
             match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(TokenError::passing("another process is fetching a token and has not ended")),
+                None => return Err(still_waiting()),
             }
         }
     }
@@ -91,17 +95,14 @@ impl Inner {
             Err(error) => Some(Err(error)),
         };
         if let Some(known) = known {
-            self.cache.unlock(account, lock, Duration::ZERO).await;
+            self.cache.unlock(account, lock, None).await;
             return known;
         }
-        let landed = self.fetch(account, slot, lock.fence).await;
-        if landed.is_ok() {
-            count(&self.figures.forced);
-        }
+        let landed = self.fetch(account, slot, &lock, RefreshReason::Forced).await;
         if let Err(error) = self.cache.mark_landed(account, &landed).await {
             tracing::debug!(account.hash = account.hashed(), %error, "the forced refresh is marked as one that failed");
         }
-        self.cache.unlock(account, lock, rest_after(&landed)).await;
+        self.cache.unlock(account, lock, landed.as_ref().err()).await;
         let token = landed?;
         Ok(if token.has_same_secret(refused) { AfterRefusal::FreshRefused } else { AfterRefusal::Try(token) })
     }

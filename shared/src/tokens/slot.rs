@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::access::AccessToken;
 use super::error::TokenError;
+use super::figures::Counters;
 use crate::clock::Millis;
 
 /// After a refresh in the background, the next one is not tried sooner than this.
@@ -23,6 +24,7 @@ pub(super) struct Slot {
     rested: Mutex<Millis>,
     /// Held by whoever forces a refresh in this process.
     pub(super) forcing: tokio::sync::Mutex<()>,
+    pub(super) figures: Counters,
 }
 
 impl Slot {
@@ -31,10 +33,12 @@ impl Slot {
         lock(&self.held).clone().filter(|token| token.expires() > now)
     }
 
-    /// Keeps a token, unless a newer one is here already.
+    /// Keeps a token, unless a newer one is here already that still lives: a Redis that lost its data may begin with lower
+    /// fences.
     pub(super) fn keep(&self, token: &AccessToken) {
+        let now = Millis::now();
         let mut held = lock(&self.held);
-        if held.as_ref().is_none_or(|held| held.fence() < token.fence()) {
+        if held.as_ref().is_none_or(|held| held.fence() < token.fence() || held.expires() <= now) {
             *held = Some(token.clone());
         }
     }

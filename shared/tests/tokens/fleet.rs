@@ -7,7 +7,7 @@ use postroom_shared::clock::Millis;
 use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::stage::{Answer, account, process, stage, text};
+use crate::stage::{Answer, account, figures, process, stage, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_tasks_in_four_processes_ask_once() {
@@ -50,9 +50,9 @@ async fn over_several_lifetimes_there_is_one_refresh_each() {
     }
     tasks.join_all().await;
     let asked = endpoint.asked.lock().unwrap().clone();
-    assert!(asked.len() >= 4, "{}", asked.len());
-    // A token is fresh for two thirds of its life, counted from just before it was asked for.
-    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] > LIFE / 2), "{asked:?}");
+    assert!((3..=4).contains(&asked.len()), "{}", asked.len());
+    // A token is fresh for all of its life but a twentieth, counted from just before it was asked for.
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] > LIFE * 9 / 10), "{asked:?}");
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn when_the_lock_holder_died_another_takes_over() {
     let begun = Instant::now();
     assert_eq!(text(&tokens.access(&account("alice")).await.unwrap()), "access-1");
     assert!(begun.elapsed() > Duration::from_millis(500));
-    assert_eq!((endpoint.count(), tokens.figures().waits), (1, 1));
+    assert_eq!((endpoint.count(), figures(&tokens, "alice").waits), (1, 1));
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_late_writer_does_not_replace_a_newer_token() {
     assert_eq!(text(&process(&redis, &endpoint).await.access(&alice).await.unwrap()), "access-2");
     gate.add_permits(1);
     assert_eq!(text(&late.await.unwrap().unwrap()), "access-1");
-    assert_eq!(slow.figures().lock_losses, 1);
+    assert_eq!(figures(&slow, "alice").lock_losses, 1);
     assert_eq!(text(&process(&redis, &endpoint).await.access(&alice).await.unwrap()), "access-2");
 }
 

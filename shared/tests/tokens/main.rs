@@ -6,3 +6,5 @@ mod refusals;
 mod reseal;
 mod sealed;
 mod stage;
+mod storm;
+mod trouble;

@@ -7,7 +7,9 @@ use std::time::Instant;
 use postroom_shared::account::AccountId;
 use postroom_shared::settings::{RedisSettings, TlsSettings, TokenSettings};
 use postroom_shared::store::Store;
-use postroom_shared::tokens::{AccessToken, Credentials, Sealer, Tokens, credentials};
+use postroom_shared::tokens::{
+    AccessToken, Credentials, FleetFigures, Sealer, TokenError, TokenFigures, Tokens, credentials,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,12 +28,20 @@ pub(crate) struct Redis {
 impl Redis {
     pub(crate) fn start() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("redis-server")
+        Self { child: Self::spawn(port), port }
+    }
+
+    fn spawn(port: u16) -> Child {
+        Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server in PATH");
-        Self { child, port }
+            .expect("redis-server in PATH")
+    }
+
+    /// Starts it again, empty.
+    pub(crate) fn revive(&mut self) {
+        self.child = Self::spawn(self.port);
     }
 
     pub(crate) async fn store(&self) -> Store {
@@ -67,6 +77,10 @@ pub(crate) enum Answer {
     Held(Arc<Semaphore>, Box<Self>),
     /// Status, content type, body.
     Refuse(u16, &'static str, &'static str),
+    /// A status with `Retry-After`.
+    ComeAgain(u16, String),
+    /// Half of a token.
+    Truncated,
 }
 
 pub(crate) type Rule = Arc<Mutex<Box<dyn FnMut(&str) -> Answer + Send>>>;
@@ -131,15 +145,25 @@ pub(crate) async fn serve(mut stream: TcpStream, rule: Rule, asked: Arc<Mutex<Ve
     let token = |life: u64, more: &str| {
         format!(r#"{{"access_token":"access-{number}","expires_in":{life},"token_type":"Bearer"{more}}}"#)
     };
+    let (mut cut, mut more) = (0, String::new());
     let (status, kind, body) = match answer {
+        Answer::ComeAgain(status, when) => {
+            more = format!("Retry-After: {when}\r\n");
+            (status, "text/html", "<title>Later</title>".to_owned())
+        }
+        Answer::Truncated => {
+            cut = 20;
+            (200, "application/json", token(3_600, ""))
+        }
         Answer::Token(life) => (200, "application/json", token(life, "")),
         Answer::Rotate(next) => (200, "application/json", token(3_600, &format!(r#","refresh_token":"{next}""#))),
         Answer::Held(..) => panic!("held twice"),
         Answer::Refuse(status, kind, body) => (status, kind, body.to_owned()),
     };
     let head = format!(
-        "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{}",
+        body.len(),
+        &body[..body.len() - cut]
     );
     let _ = stream.write_all(head.as_bytes()).await;
 }
@@ -194,6 +218,28 @@ pub(crate) async fn stage(answer: Answer) -> (Redis, Endpoint, Tokens) {
     }
     let tokens = process(&redis, &endpoint).await;
     (redis, endpoint, tokens)
+}
+
+/// What a process counted of an account.
+pub(crate) fn figures(tokens: &Tokens, name: &str) -> TokenFigures {
+    let of_all = tokens.figures();
+    of_all.into_iter().find(|(id, _)| *id == account(name)).map(|(_, figures)| figures).unwrap_or_default()
+}
+
+/// What the fleet counted of an account.
+pub(crate) async fn fleet_figures(redis: &Redis, name: &str) -> FleetFigures {
+    FleetFigures::read(&redis.store().await, &account(name)).await.unwrap()
+}
+
+/// Asks as a worker does: when it is told to come again, it does.
+pub(crate) async fn patiently(tokens: &Tokens, name: &str) -> AccessToken {
+    loop {
+        match tokens.access(&account(name)).await {
+            Ok(token) => return token,
+            Err(TokenError::Passing { retry_after, .. }) => tokio::time::sleep(retry_after.unwrap_or_default()).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 pub(crate) fn text(token: &AccessToken) -> String {

@@ -24,8 +24,6 @@ use super::{Looked, SentError};
 use postroom_shared::smtp::Transport;
 use postroom_shared::xoauth2::initial_response;
 
-/// A connection ends so long before its token, or a third of the token's life if that is shorter.
-const BEFORE_TOKEN_ENDS: Duration = Duration::from_secs(300);
 const LOGOUT_WITHIN: Duration = Duration::from_secs(2);
 const LOGIN_TAG: &str = "LOGIN";
 const LOGIN: &str = "AUTHENTICATE";
@@ -70,9 +68,7 @@ impl Session {
         if mailboxes.is_empty() {
             return Err(SentError::NoSentMailbox);
         }
-        let early = BEFORE_TOKEN_ENDS.min(token.lifetime() / 3);
-        let early = u64::try_from(early.as_millis()).unwrap_or(u64::MAX);
-        Ok(Self { wire, offers, mailboxes, ends: Millis(token.expires().0.saturating_sub(early)) })
+        Ok(Self { wire, offers, mailboxes, ends: token.connection_ends() })
     }
 
     /// Whether it should be closed, because its token nears its end.

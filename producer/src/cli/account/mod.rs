@@ -8,6 +8,7 @@ mod login;
 mod remove;
 mod reseal;
 mod show;
+mod tokens;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,10 +3,12 @@
 use postroom::{AccountId, Millis, Priority, Reason};
 use postroom_shared::account::{Account, Hold};
 use postroom_shared::queue::{Budget, Standing, Use};
+use postroom_shared::tokens::FleetFigures;
 use postroom_shared::tokens::service_keys::{self, ServiceUse};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use super::tokens;
 use crate::cli::output::Out;
 use crate::cli::table::Table;
 use crate::cli::{Context, Failure};
@@ -22,6 +24,7 @@ struct Shown<'a> {
     waiting: BTreeMap<&'static str, u64>,
     permits: u64,
     service_account: Option<Service>,
+    tokens: &'a FleetFigures,
 }
 
 /// The service account that gets its tokens; an address like any other is masked.
@@ -63,6 +66,7 @@ pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> R
         return Err(Failure::failed("there is no such account: see `postroom account list`"));
     };
     let service = service_keys::in_use(context.queue().store(), id).await?.into_iter().next().map(Service::from);
+    let tokens = FleetFigures::read(context.queue().store(), id).await?;
     if json {
         let Standing { account, budget, permits, .. } = &standing;
         let waiting = Priority::ALL.map(Priority::as_str).into_iter().zip(standing.waiting).collect();
@@ -74,12 +78,18 @@ pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> R
             waiting,
             permits: *permits,
             service_account: service,
+            tokens: &tokens,
         });
     }
-    print(&standing, service.as_ref(), &mut context.out)
+    print(&standing, service.as_ref(), &tokens, &mut context.out)
 }
 
-fn print(standing: &Standing, service: Option<&Service>, out: &mut Out) -> Result<(), Failure> {
+fn print(
+    standing: &Standing,
+    service: Option<&Service>,
+    tokens: &FleetFigures,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let account = &standing.account;
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());
@@ -103,6 +113,7 @@ fn print(standing: &Standing, service: Option<&Service>, out: &mut Out) -> Resul
     let [urgent, normal, bulk] = standing.waiting;
     table.pair("Waiting", format!("{urgent} urgent, {normal} normal, {bulk} bulk"));
     table.pair("Permits", format!("{} held by workers", standing.permits));
+    tokens::print(tokens, &mut table);
     table.print(out, "")
 }
 

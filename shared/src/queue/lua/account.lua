@@ -38,7 +38,7 @@ local function bury_waiting()
 end
 
 if what == 'remove' then
-  redis.call('DEL', key, LEDGER .. a)
+  redis.call('DEL', key, LEDGER .. a, TOKEN_REST .. a, TOKEN_FIGURES .. a)
   redis.call('ZREM', HOLDS, a)
   redis.call('ZREM', LATER, a)
   local more = bury_waiting()
@@ -56,6 +56,10 @@ elseif not account(a).exists then
   return { 'no_account' }
 end
 
+if what == 'put' or what == 'resume' then
+  -- A person says that it may work now: nobody need wait for the token endpoint any more.
+  redis.call('DEL', TOKEN_REST .. a, TOKEN_FORCED .. a)
+end
 if what == 'put' then
   write_causes(a, {})
 elseif what == 'hold' then

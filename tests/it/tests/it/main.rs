@@ -31,6 +31,8 @@ mod sent;
 mod service_accounts;
 mod support;
 mod tidy;
+mod token_load;
+mod token_trouble;
 mod worker_guards;
 mod worker_idle;
 mod worker_life;

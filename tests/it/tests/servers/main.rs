@@ -3,8 +3,9 @@
 #![allow(missing_docs, reason = "one binary: nothing in it is public")]
 
 mod dovecot;
+mod oauth2;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use base64::Engine;
@@ -16,19 +17,24 @@ use tokio::process::{Child, ChildStdout, Command};
 
 const ALICE: &str = "alice@example.com";
 
-/// npm's smtp-server, with what it tells.
-struct SmtpServer {
+/// A server of npm's, with what it tells.
+struct Server {
     _child: Child,
     events: Lines<BufReader<ChildStdout>>,
     port: u64,
 }
 
-impl SmtpServer {
-    async fn start(folder: &Path) -> Self {
+impl Server {
+    /// npm's smtp-server; the file `token` of the folder says which access token it takes.
+    async fn smtp(folder: &Path) -> Self {
+        Self::start("smtp-server.mjs", &["key.pem", "cert.pem", "token"].map(|name| folder.join(name))).await
+    }
+
+    async fn start(script: &str, arguments: &[PathBuf]) -> Self {
         let servers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../servers");
         let mut child = Command::new("node")
-            .arg(servers.join("smtp-server.mjs"))
-            .args(["key.pem", "cert.pem", "token"].map(|name| folder.join(name)))
+            .arg(servers.join(script))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -72,7 +78,7 @@ async fn npm_smtp_server_gets_the_mail_after_a_refused_login() {
     let rig = Rig::start().await.unwrap();
     write_certificates(rig.folder());
     std::fs::write(rig.folder().join("token"), "not known yet").unwrap();
-    let mut server = SmtpServer::start(rig.folder()).await;
+    let mut server = Server::smtp(rig.folder()).await;
     let url = format!("smtps://smtp.gmail.com:465?connect=127.0.0.1:{}", server.port);
     let roots = rig.folder().join("other-ca.pem");
     let settings = [
