@@ -4,7 +4,9 @@
 //! This is the only module that reads the environment.
 
 mod groups;
+mod imap;
 mod source;
 
 pub use groups::{LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
+pub use imap::imap_server;
 pub use source::{SettingsError, Source};

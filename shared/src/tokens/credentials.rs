@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::seal::{Purpose, SealError, Sealer};
 use crate::account::AccountId;
+use crate::clock::Millis;
 use crate::store::{Script, Store, StoreError};
 
 /// What an account logs in with.
@@ -46,7 +47,8 @@ struct Plain<'a> {
     refresh_token: std::borrow::Cow<'a, str>,
 }
 
-/// Stores an account's credentials. Its shared access token goes, since it came from the credentials before.
+/// Stores an account's credentials. Its shared access token goes, since it came from the credentials before; the time is
+/// noted as that of the consent.
 ///
 /// # Errors
 /// If they cannot be sealed or Redis does not take them.
@@ -62,6 +64,8 @@ pub async fn save(
         .set(keys.sealed(account), seal(sealer, account, credentials)?)
         .ignore()
         .del((keys.token(account), keys.token_forced(account)))
+        .ignore()
+        .hset(keys.account(account), "consented", Millis::now().0)
         .ignore()
         .query_async::<()>(&mut store.connection())
         .await

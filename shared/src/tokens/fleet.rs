@@ -174,7 +174,7 @@ impl Inner {
         let (credentials, record) = loaded.ok_or(TokenError::NoCredentials)?;
         let (issued, grant) = self.ask(&credentials).await?;
         count(&self.figures.refreshes);
-        let token = AccessToken::new(grant.access, issued, issued.after(grant.lifetime), fence);
+        let token = AccessToken::new(grant.access, issued, issued.after(grant.lifetime), fence).with_scope(grant.scope);
         slot.keep(&token);
         tracing::info!(
             account.hash = account.hashed(),

@@ -132,6 +132,12 @@ impl Sealer {
         Ok(Self { first, others: keys.collect() })
     }
 
+    /// The ids of its keys, as errors name them: the first seals.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<String> {
+        std::iter::once(&self.first).chain(&self.others).map(|key| hex(&key.id)).collect()
+    }
+
     /// Seals, with the first key: version, key id, nonce, ciphertext.
     ///
     /// # Errors
@@ -184,6 +190,12 @@ fn associated(purpose: Purpose, account: &AccountId, id: [u8; ID]) -> Vec<u8> {
         bytes.push(0);
     }
     bytes
+}
+
+/// The id of the key that a record was sealed with; `None`: it is too short to be one.
+#[must_use]
+pub(super) fn key_id(record: &[u8]) -> Option<String> {
+    (record.len() >= 1 + ID + NONCE + TAG).then(|| hex(&record[1..=ID]))
 }
 
 fn hex(bytes: &[u8]) -> String {
