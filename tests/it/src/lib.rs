@@ -2,12 +2,14 @@
 //!
 //! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
 
+mod dns_server;
 mod frozen;
 mod processes;
 mod redis_server;
 mod rig;
 mod token;
 
+pub use dns_server::DnsServer;
 pub use frozen::frozen;
 pub use processes::{Finished, Process, binary, run};
 pub use redis_server::{Persistence, RedisServer};
