@@ -195,6 +195,8 @@ async fn wrong_client_and_deleted_client() {
     told.is(&[("client-refused", "error")]);
     assert!(told.finding("client-refused")["what"].as_str().unwrap().contains("invalid_client"));
 
+    // Another Postroom: a fleet may remember for a while that a client was refused.
+    let clinic = Clinic::open().await;
     let deleted = r#"{"error":"deleted_client","error_description":"The OAuth client was deleted."}"#;
     clinic.rig.sandbox.add_fault(Fault::new(Stage::Token, Action::http(401, deleted))).unwrap();
     let told = clinic.ask().await;
