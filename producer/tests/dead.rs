@@ -33,9 +33,9 @@ fn let_die(redis: &Redis, reason: Reason) {
         let queue = Queue::connect(&settings, LimitSettings::read(&mut source)).await.unwrap();
         let session = SessionId::random();
         queue.open_session(0, &session, "test", LEASE).await.unwrap();
-        let claim = Claim { session: &session, free: 100, depth: 100, lease: LEASE, releases: &[] };
+        let claim = Claim { free: 100, depth: 100, ahead: 0, lease: LEASE, releases: &[] };
         loop {
-            let jobs = queue.claim(0, &claim).await.unwrap().jobs;
+            let jobs = queue.claim(0, &session, &claim).await.unwrap().jobs;
             let dead = |claimed: &postroom_shared::queue::Claimed| Settlement {
                 spent: 0,
                 proves: true,

@@ -29,12 +29,6 @@ impl Address {
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
-
-    /// Whether both name the same mailbox, as Gmail compares them: without regard to case.
-    #[must_use]
-    pub fn is_same_mailbox(&self, other: &Self) -> bool {
-        self.0.to_lowercase() == other.0.to_lowercase()
-    }
 }
 
 impl FromStr for Address {

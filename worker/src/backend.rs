@@ -1,4 +1,4 @@
-//! The queue as an apalis `Backend`: it hands on what the fetcher claimed, and ends when the fetcher is done.
+//! The queue as an apalis `Backend`: it hands on what the worker's turns brought, and ends when they ask for no more.
 //!
 //! It is always ready and never fails, so that no trouble with Redis ever ends the apalis worker.
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
-/// The receiving end of what the fetcher claims. It holds at most as many jobs as the worker has slots. Clones share one
+/// The receiving end of what was handed out. It holds at most as many jobs as the worker has slots. Clones share one
 /// channel: a worker that apalis starts anew goes on where the last one was.
 #[derive(Debug, Clone)]
 pub struct QueueBackend {
@@ -25,7 +25,7 @@ pub struct QueueBackend {
 }
 
 impl QueueBackend {
-    /// A backend, and the end into which the fetcher puts jobs. Dropping that end ends the worker.
+    /// A backend, and the end into which jobs are put. Dropping that end ends the worker.
     #[must_use]
     pub fn new() -> (mpsc::UnboundedSender<Claimed>, Self) {
         let (sender, claimed) = mpsc::unbounded_channel();

@@ -1,7 +1,7 @@
 //! Tells the queue which mails' bytes are about to leave, so that a worker's death leaves no doubt about the others.
 //!
-//! It costs no round trip of its own: the queue marks a mail that it hands out for a connection that stands, the next in
-//! line are told while the mail before them is under way, and all that is told rides with the settlements (`settler`).
+//! It costs no round trip of its own: the queue marks the mails that it hands out for connections that stand, those next in
+//! line for them included; others are told while the mail before them is under way, with the worker's next turn.
 
 use postroom_shared::id::MailId;
 use postroom_shared::queue::{Claimed, SessionId};
@@ -25,7 +25,7 @@ pub struct Begins {
 }
 
 impl Begins {
-    /// With the end that the settler reads.
+    /// With the end that the worker's turns read.
     #[must_use]
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Begin>) {
         let (told, coming) = mpsc::unbounded_channel();

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// One lease of one mail.
 pub type Lease = (MailId, u64);
 
-/// The jobs in hand, and what the fetcher should look at.
+/// The jobs in hand, and which shards should be looked at.
 pub struct Flight {
     slots: usize,
     store: Store,
@@ -74,22 +74,10 @@ impl Flight {
         self.state().jobs.insert(lease, account);
     }
 
-    /// Settlements were stored: their slots are free, and their shard may have more.
+    /// Settlements were stored: their slots are free.
     pub fn land(&self, leases: impl IntoIterator<Item = Lease>) -> Vec<AccountId> {
         let mut state = self.state();
-        let accounts = leases
-            .into_iter()
-            .filter_map(|lease| {
-                let account = state.jobs.remove(&lease)?;
-                if let Some(flag) = state.shards.get_mut(usize::from(lease.0.shard())) {
-                    *flag = true;
-                }
-                Some(account)
-            })
-            .collect();
-        drop(state);
-        self.hint.notify_one();
-        accounts
+        leases.into_iter().filter_map(|lease| state.jobs.remove(&lease)).collect()
     }
 
     /// The ids in hand of one shard.
@@ -118,11 +106,10 @@ impl Flight {
         self.state().shards.get_mut(usize::from(shard)).is_some_and(std::mem::take)
     }
 
-    /// The shards that have hints.
+    /// Whether a shard has a hint.
     #[must_use]
-    pub fn hinted(&self) -> Vec<u16> {
-        let state = self.state();
-        state.shards.iter().zip(0..).filter(|(flag, _)| **flag).map(|(_, shard)| shard).collect()
+    pub fn is_hinted(&self, shard: u16) -> bool {
+        self.state().shards.get(usize::from(shard)).copied().unwrap_or(false)
     }
 
     /// An answer of the queue was lost in a shard: it must be told the truth before anything else is asked.

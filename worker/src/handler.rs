@@ -144,10 +144,11 @@ impl Handler {
     }
 
     /// A right to a connection. While the mail waits for one that stands, the queue is told that its bytes are about to
-    /// leave, so that nothing waits for that later.
+    /// leave, so that nothing waits for that later; but not of a mail that may have taken a worker down: what stands beside
+    /// such a one must not be taken for it.
     async fn seat(&self, claimed: &Claimed) -> Option<Seat> {
         let (_place, is_warm) = self.lanes.line_up(&claimed.account).await?;
-        if is_warm {
+        if is_warm && claimed.leases_lost == 0 {
             self.begins.tell(claimed).await;
         }
         self.lanes.seat(&claimed.account).await
@@ -280,12 +281,7 @@ impl Handler {
                 attempted.note = login_refused(&reply);
                 attempted.reply = Some(reply);
             }
-            NoConnection::Reply(reply) => {
-                let nth = self.nth_of(std::iter::once(&reply), claimed, turn).await;
-                attempted.findings = all(places, Verdict::Refused(verdict::meaning(self.replies, &reply, &nth)));
-                attempted.reply = Some(reply);
-            }
-            NoConnection::Later(reply, floor) => {
+            NoConnection::Reply(reply, floor) => {
                 let nth = self.nth_of(std::iter::once(&reply), claimed, turn).await;
                 let found = verdict::meaning(self.replies, &reply, &nth);
                 let found = Meaning { floor: found.floor.max(floor), ..found };

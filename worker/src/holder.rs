@@ -43,7 +43,7 @@ pub async fn run(
     while let Some(order) = coming.recv().await {
         carry_out(&queue, &order).await;
         drop(order.refusal);
-        // The settler outlives this task; after it the lease brings the mail back.
+        // The turns outlive this task; after it the lease brings the mail back.
         let _ = settlements.send(order.settlement);
     }
 }

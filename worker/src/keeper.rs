@@ -1,6 +1,6 @@
 //! Keeps the worker's sessions alive: heartbeats, the channel that wakes it, and a new session when one was lost.
 //!
-//! It never asks for work itself; it only hints to the fetcher.
+//! It never asks for work itself; it only hints that there may be some.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -168,7 +168,7 @@ impl SettleLayer {
         let (account, account_step) = (claim.account.clone(), step.account);
         let (note, refusal) = (std::mem::take(&mut attempted.note), attempted.refusal.take());
         let settlement = settlement(claim, attempted, step, now);
-        let gone = "the settler has ended";
+        let gone = "the worker takes no more turns";
         match account_step {
             AccountStep::Nothing => self.settlements.send(settlement).map_err(|_| gone.into()),
             AccountStep::Hold { .. } | AccountStep::HoldClient => {

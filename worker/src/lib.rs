@@ -1,15 +1,14 @@
 //! The worker: claims mails, sends them through Gmail's SMTP, decides and settles.
 //!
-//! The way of one mail, read downwards: [`fetcher`] claims it, [`backend`] hands it to apalis, [`layers`] guard it,
+//! The way of one mail, read downwards: [`turns`] claim it, [`backend`] hands it to apalis, [`layers`] guard it,
 //! [`handler`] sends it over a connection of [`lanes`], [`verdict`] says what the reply means, [`next_step`] what
-//! follows, [`holder`] holds the account if need be, and [`settler`] stores the mail's end. Nothing in here ever meets
+//! follows, [`holder`] holds the account if need be, and [`turns`] store the mail's end. Nothing in here ever meets
 //! the producer.
 
 pub mod attempted;
 pub mod backend;
 pub mod begins;
 pub mod doubt;
-pub mod fetcher;
 pub mod flight;
 pub mod handler;
 pub mod holder;
@@ -23,8 +22,8 @@ pub mod retry;
 pub mod run;
 pub mod sent;
 pub mod settings;
-pub mod settler;
 pub mod split;
+pub mod turns;
 pub mod verdict;
 
 pub use run::run;

@@ -20,10 +20,8 @@ const LONGEST_HINT: Duration = Duration::from_secs(600);
 
 /// A connection that could not be had.
 pub(crate) enum NoConnection {
-    /// The server's reply, or its silence.
-    Reply(Reply),
-    /// The token service asks to come again, not before so long.
-    Later(Reply, Duration),
+    /// The server's reply, or its silence; and how long the token service asks to wait at least.
+    Reply(Reply, Duration),
     /// The newest token was refused.
     FreshRefused(Reply),
     /// There is no token until a person acts.
@@ -46,15 +44,12 @@ impl Handler {
             let refusal = match Connection::open(&self.dialer, account, &token).await {
                 Ok(connection) => return Ok(connection),
                 Err(reply) if self.replies.classify(&reply).row.class == Class::Token => reply,
-                Err(reply) => return Err(NoConnection::Reply(reply)),
+                Err(reply) => return Err(NoConnection::Reply(reply, Duration::ZERO)),
             };
             token = self.other_token(account, &token, refusal).await?;
         }
-        Err(NoConnection::Reply(Reply::silence(
-            Stage::Auth,
-            Silence::Closed,
-            "every token was refused; others refresh it",
-        )))
+        let refused = Reply::silence(Stage::Auth, Silence::Closed, "every token was refused; others refresh it");
+        Err(NoConnection::Reply(refused, Duration::ZERO))
     }
 
     /// Another token than one that was refused.
@@ -88,7 +83,7 @@ pub(crate) fn no_token(error: TokenError) -> NoConnection {
         TokenError::Sealed(_) => NoConnection::NoLogin(NoLogin::Config, note),
         TokenError::Passing { retry_after, .. } => {
             let silence = Reply::silence(Stage::Token, Silence::Unreachable, note);
-            NoConnection::Later(silence, retry_after.unwrap_or_default().min(LONGEST_HINT))
+            NoConnection::Reply(silence, retry_after.unwrap_or_default().min(LONGEST_HINT))
         }
     }
 }

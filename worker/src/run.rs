@@ -28,7 +28,6 @@ use crate::attempted::Attempted;
 use crate::backend::QueueBackend;
 use crate::begins::{Begin, Begins};
 use crate::doubt::Doubts;
-use crate::fetcher::Fetcher;
 use crate::flight::Flight;
 use crate::handler::Handler;
 use crate::holder;
@@ -38,7 +37,7 @@ use crate::layers::{Panicked, SettleLayer};
 use crate::pace::Pace;
 use crate::sent::Sent;
 use crate::settings::Settings;
-use crate::settler;
+use crate::turns::{self, Turns};
 use postroom_shared::smtp::Dialer;
 
 /// How long settlements may take at the very end; after that the lease brings the mails back.
@@ -124,24 +123,28 @@ async fn work(
 ) {
     let (settlements, coming) = mpsc::unbounded_channel();
     let (claimed, backend) = QueueBackend::new();
+    let (handed_out, coming_jobs) = mpsc::unbounded_channel();
     let Parts { queue, flight, lanes, sessions, pace } = parts;
     let (ended, doubts) = (CancellationToken::new(), Arc::clone(&handler.doubts));
     let (holds, held) = mpsc::unbounded_channel();
-    let settling = tokio::spawn(settler::run(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming, beginning));
-    // Ends before the settler does: what it still has is settled by it.
-    tokio::spawn(holder::run(queue.clone(), held, settlements.clone()));
-    let keeping = [spawn(keeper::beat, parts, &ended), spawn(keeper::listen, parts, &ended)];
-    let fetcher = Fetcher {
+    let turns = Turns {
         queue: queue.clone(),
         sessions: Arc::clone(sessions),
         flight: Arc::clone(flight),
         lanes: Arc::clone(lanes),
         pace: Arc::clone(pace),
-        claimed,
+        handed_out: Some(handed_out),
+        ends: coming,
+        begins: beginning,
     };
-    let fetching = tokio::spawn(fetcher.run(orders.stop.clone()));
+    let turning = tokio::spawn(turns.run(orders.stop.clone()));
+    // Ends when the turns ask for no more, and ends the backend with it.
+    tokio::spawn(turns::fetch(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming_jobs, claimed));
+    // Ends before the turns do: what it still has is settled by them.
+    tokio::spawn(holder::run(queue.clone(), held, settlements.clone()));
+    let keeping = [spawn(keeper::beat, parts, &ended), spawn(keeper::listen, parts, &ended)];
     let hurrying = tokio::spawn(hurry_after_the_drain(orders.stop.clone(), orders.hurry.clone(), settings.drain));
-    // Ends when the fetcher has dropped its end of the channel and the last attempt is over.
+    // Ends when the last job was handed on and the last attempt is over.
     let settle = SettleLayer {
         settlements,
         orders: holds,
@@ -150,8 +153,7 @@ async fn work(
         asks_sent: doubts.sent.is_some(),
     };
     attend(settings, backend, handler, settle).await;
-    let _ = fetching.await;
-    if tokio::time::timeout(LAST_SETTLEMENTS, settling).await.is_err() {
+    if tokio::time::timeout(LAST_SETTLEMENTS, turning).await.is_err() {
         warn!(
             mails = flight.in_hand(),
             "Redis did not take the last settlements: these mails come back with the lease"

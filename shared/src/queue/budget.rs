@@ -9,7 +9,7 @@ use crate::account::{Account, AccountId};
 use crate::clock::Millis;
 use crate::store::StoreError;
 
-/// The ledger's window (gmail.md, "Limits") and its steps, as in `lua/limits.lua`.
+/// The ledger's window (gmail.md, "Limits") and its steps, as in `lua/limits.lua`: a test below compares.
 pub(super) const DAY: u64 = 86_400_000;
 pub(super) const STEP: u64 = 300_000;
 /// How long a proof lasts, as in `lua/limits.lua`.
@@ -147,7 +147,44 @@ pub(super) fn reckon(account: &Account, state: &State, steps: &[Step], now: Mill
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
+    use crate::settings::ACCOUNT_CONNECTIONS;
+
+    const LIMITS_LUA: &str = include_str!("lua/limits.lua");
+
+    /// What stands in the script between two texts.
+    fn between(before: &str, after: &str) -> &'static str {
+        let (_, rest) = LIMITS_LUA.split_once(before).unwrap();
+        rest.split_once(after).unwrap().0
+    }
+
+    #[test]
+    fn the_scripts_reckon_with_the_same_numbers() {
+        for (name, number) in [("DAY", DAY), ("STEP", STEP), ("PROOF_LASTS", PROOF_LASTS)] {
+            assert_eq!(between(&format!("local {name} = "), "\n"), number.to_string(), "{name}");
+        }
+        assert_eq!(between("redis.call('HGET', CONFIG, 'connections') or '", "'"), ACCOUNT_CONNECTIONS.to_string());
+    }
+
+    #[test]
+    fn the_scripts_write_the_state_in_the_order_in_which_it_is_read() {
+        let names: Vec<&str> =
+            between("local STATE = {", "}").split(',').map(|name| name.trim().trim_matches('\'')).collect();
+        let place = |name: &str| names.iter().position(|other| *other == name).unwrap() as u64;
+        let text: Vec<String> = (0..names.len()).map(|place| place.to_string()).collect();
+        let expected = State {
+            permits: place("permits"),
+            proven: place("proven"),
+            messages_in_hand: place("om"),
+            recipients_in_hand: place("orc"),
+            step: Step { since: place("cs"), messages: place("cm"), recipients: place("cr") },
+            elsewhere: place("elsewhere"),
+            rate_used_to: place("tat") as f64,
+        };
+        assert_eq!(State::read(Some(&text.join(" "))), expected);
+    }
 
     #[test]
     fn what_is_older_than_a_day_is_free_again() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use redis::{FromRedisValue, Value};
+use redis::{FromRedisValue, ScriptInvocation, Value};
 
 use super::Queue;
 use super::job::{Job, JobError};
@@ -15,7 +15,6 @@ use crate::account::AccountId;
 use crate::clock::Millis;
 use crate::id::MailId;
 use crate::store::StoreError;
-use crate::store::keys::ShardKeys;
 
 /// Records fetched in one call.
 const SLICE: usize = 100;
@@ -23,12 +22,13 @@ const SLICE: usize = 100;
 /// What a worker asks for in one shard.
 #[derive(Debug)]
 pub struct Claim<'a> {
-    /// Who asks.
-    pub session: &'a SessionId,
     /// Room for so many jobs.
     pub free: usize,
     /// Jobs that may wait at the worker for one permit, the one under way included; at least 1.
     pub depth: usize,
+    /// Mails of an account that are noted as begun though they wait behind others for a connection, where `depth` is more
+    /// than 1: so that none waits for the queue to hear of it, and little is in doubt when a worker dies.
+    pub ahead: usize,
     /// For how long jobs and permits are leased.
     pub lease: Duration,
     /// Accounts of which connections were closed, and how many permits the session still holds of each.
@@ -150,27 +150,23 @@ impl Claimed {
     }
 }
 
-impl Queue {
-    /// Claims jobs in one shard.
-    ///
-    /// # Errors
-    /// If Redis did not do it. Jobs that it handed out without our hearing of it come back with the lease.
-    pub async fn claim(&self, shard: u16, claim: &Claim<'_>) -> Result<ClaimAnswer, StoreError> {
-        let keys = self.store.keys(shard);
-        let mut call = self.scripts.claim.call(&keys);
-        call.arg(claim.session.as_str()).arg(claim.free).arg(claim.depth.max(1)).arg(millis(claim.lease));
-        call.arg(claim.releases.len());
-        for (account, permits) in claim.releases {
+impl Claim<'_> {
+    /// The arguments of `claim()` in `claim.lua`.
+    pub(super) fn add_to(&self, call: &mut ScriptInvocation<'_>) {
+        call.arg(self.free).arg(self.depth.max(1)).arg(self.ahead).arg(millis(self.lease)).arg(self.releases.len());
+        for (account, permits) in self.releases {
             call.arg(account.reveal()).arg(*permits);
         }
-        let row: Vec<Value> = call.invoke_async(&mut self.store.connection()).await?;
-        let mut answer = read_answer(row, claim.session)?;
-        self.fetch_records(&keys, &mut answer.jobs).await?;
-        Ok(answer)
     }
+}
 
-    /// The records of jobs that were handed out. They stay where they are as long as the lease holds.
-    async fn fetch_records(&self, keys: &ShardKeys, jobs: &mut [Claimed]) -> Result<(), StoreError> {
+impl Queue {
+    /// Fetches the records of jobs that were handed out. They stay where they are as long as the lease holds.
+    ///
+    /// # Errors
+    /// If Redis did not answer.
+    pub async fn fetch_records(&self, shard: u16, jobs: &mut [Claimed]) -> Result<(), StoreError> {
+        let keys = self.store.keys(shard);
         for slice in jobs.chunks_mut(SLICE) {
             let mut call = redis::cmd("MGET");
             for claimed in slice.iter() {
@@ -187,7 +183,7 @@ impl Queue {
     }
 }
 
-fn read<T: FromRedisValue>(value: Option<Value>) -> Result<T, StoreError> {
+pub(super) fn read<T: FromRedisValue>(value: Option<Value>) -> Result<T, StoreError> {
     redis::from_redis_value(value.unwrap_or(Value::Nil)).map_err(wrong)
 }
 
@@ -195,11 +191,8 @@ fn read_account(text: &str) -> Result<AccountId, StoreError> {
     AccountId::from_stored(text).ok_or_else(|| wrong("an account without an address"))
 }
 
-fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, StoreError> {
+pub(super) fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, StoreError> {
     let mut values = row.into_iter();
-    if read::<String>(values.next())? == "gone" {
-        return Ok(ClaimAnswer { gone: true, ..ClaimAnswer::default() });
-    }
     let more = read::<u8>(values.next())? == 1;
     let next_in = read_next_in(read(values.next())?);
     let groups: Vec<Vec<String>> = read(values.next())?;

@@ -21,6 +21,7 @@ mod standing;
 mod stats;
 mod timeline;
 mod told;
+mod turn;
 
 use std::sync::Arc;
 
@@ -39,10 +40,11 @@ pub use outlooks::Place;
 pub use pools::Pooled;
 pub use push::{NewJob, PushError, Pushed};
 pub use session::{Beat, SessionId, Wake};
-pub use settle::{Begin, Outcome, Settled, Settlement};
+pub use settle::{Outcome, Settled, Settlement};
 pub use standing::Standing;
 pub use stats::{LaneStats, QueueStats};
 pub use timeline::{Attempt, Event, What};
+pub use turn::{MOST_ENDS, Turn, TurnAnswer};
 
 /// The queue in Redis. Cheap to clone.
 #[derive(Clone)]
@@ -55,8 +57,7 @@ pub struct Queue {
 /// Every script of the queue, ready to be called by its hash.
 struct Scripts {
     push: Script,
-    claim: Script,
-    settle: Script,
+    turn: Script,
     session: Script,
     account: Script,
     login: Script,
@@ -66,20 +67,23 @@ struct Scripts {
 
 impl Scripts {
     fn new() -> Self {
-        let with_lib = |text| {
+        let with_lib = |parts: &[&str]| {
             let [lib, limits] = [include_str!("lua/lib.lua"), include_str!("lua/limits.lua")];
             let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
-            Script::new(&[lib, limits, pools, lanes, include_str!("lua/sweep.lua"), text])
+            Script::new(&[&[lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
         };
         Self {
-            push: with_lib(include_str!("lua/push.lua")),
-            claim: with_lib(include_str!("lua/claim.lua")),
-            settle: with_lib(include_str!("lua/settle.lua")),
-            session: with_lib(include_str!("lua/session.lua")),
-            account: with_lib(include_str!("lua/account.lua")),
-            login: with_lib(include_str!("lua/login.lua")),
+            push: with_lib(&[include_str!("lua/push.lua")]),
+            turn: with_lib(&[
+                include_str!("lua/settle.lua"),
+                include_str!("lua/claim.lua"),
+                include_str!("lua/turn.lua"),
+            ]),
+            session: with_lib(&[include_str!("lua/session.lua")]),
+            account: with_lib(&[include_str!("lua/account.lua")]),
+            login: with_lib(&[include_str!("lua/login.lua")]),
             progress: Script::new(&[include_str!("lua/progress.lua")]),
-            change: with_lib(include_str!("lua/change.lua")),
+            change: with_lib(&[include_str!("lua/change.lua")]),
         }
     }
 }

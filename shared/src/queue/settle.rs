@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
+use redis::ScriptInvocation;
+
 use super::Queue;
 use super::claim::{Claimed, Recipients};
 use super::job::Job;
-use super::push::millis;
 use super::session::{SessionId, wrong};
 use super::timeline::Event;
 use crate::clock::Millis;
 use crate::id::MailId;
 use crate::reason::Reason;
 use crate::store::StoreError;
-
-/// Settlements in one call of the script.
-const SLICE: usize = 100;
-/// So many deliveries earn a login: a fleet that sends never runs out of logins, even if it loses every tenth connection.
-const DELIVERIES_A_LOGIN: u32 = 10;
 
 /// What becomes of a mail after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,51 +87,7 @@ pub enum Settled {
     Gone,
 }
 
-/// Mails whose bytes are about to leave: to be told before they do, so that a worker's death leaves no doubt about others.
-#[derive(Debug, Clone, Copy)]
-pub struct Begin<'a> {
-    /// Who sends them.
-    pub session: &'a SessionId,
-    /// The mails.
-    pub mails: &'a [MailId],
-}
-
 impl Queue {
-    /// Settles attempts of one shard; the answers stand in their order.
-    ///
-    /// # Errors
-    /// If Redis did not do it, or not surely. Settling again is safe: a lease settles once.
-    pub async fn settle(&self, shard: u16, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        Ok(self.settle_and_begin(shard, settlements, None).await?.0)
-    }
-
-    /// As [`Queue::settle`], and tells which mails begin in the same call. Answers also whether they may: not if the session
-    /// was lost.
-    ///
-    /// # Errors
-    /// If Redis did not do it, or not surely. Doing it again is safe.
-    pub async fn settle_and_begin(
-        &self,
-        shard: u16,
-        settlements: &[Settlement],
-        begin: Option<Begin<'_>>,
-    ) -> Result<(Vec<Settled>, bool), StoreError> {
-        let mut slices: Vec<&[Settlement]> = settlements.chunks(SLICE).collect();
-        if slices.is_empty() {
-            slices.push(&[]);
-        }
-        let (mut answers, mut may_begin) = (Vec::with_capacity(settlements.len()), true);
-        for (at, slice) in slices.iter().enumerate() {
-            let begin = begin.filter(|_| at == 0);
-            let (lives, words) = self.settle_slice(shard, slice, begin).await?;
-            may_begin &= lives == 1;
-            for word in words {
-                answers.push(read_settled(&word)?);
-            }
-        }
-        Ok((answers, may_begin))
-    }
-
     /// Puts down which recipients are left of a mail whose first part was taken. Answers whether the lease still holds.
     ///
     /// # Errors
@@ -157,39 +109,41 @@ impl Queue {
         let first: u8 = redis::cmd("HSETNX").arg(key).arg("e").arg(1).query_async(&mut self.store.connection()).await?;
         Ok(first == 1)
     }
+}
 
-    async fn settle_slice(
-        &self,
-        shard: u16,
-        slice: &[Settlement],
-        begin: Option<Begin<'_>>,
-    ) -> Result<(u8, Vec<String>), StoreError> {
-        let keys = self.store.keys(shard);
-        let mut call = self.scripts.settle.call(&keys);
-        let earned = self.limits.login_interval / DELIVERIES_A_LOGIN;
-        call.arg(slice.len()).arg(millis(self.limits.retention)).arg(millis(earned));
-        call.arg(begin.map_or("", |begin| begin.session.as_str()));
-        for settlement in slice {
-            add_settlement(&mut call, settlement)?;
-        }
-        for id in begin.map_or(&[][..], |begin| begin.mails) {
-            call.arg(id.to_string());
-        }
-        Ok(call.invoke_async(&mut self.store.connection()).await?)
+impl Settlement {
+    /// Whether it is what most are: a delivery at the mail's first lease, by this session.
+    pub(super) fn is_plain_delivery(&self, session: Option<&SessionId>) -> bool {
+        let is_delivery =
+            self.outcome == Outcome::Sent && self.reason == Reason::Delivered && self.counted && self.proves;
+        is_delivery && self.fence == 1 && (self.event.is_none() || self.job.is_some()) && session == Some(&self.session)
+    }
+
+    /// The record that is kept of a delivery; empty: none.
+    fn kept(&self, event: &str) -> Result<Vec<u8>, StoreError> {
+        self.job.as_ref().map_or(Ok(Vec::new()), |job| job.encode_kept(event).map_err(wrong))
+    }
+
+    fn event(&self) -> Result<String, StoreError> {
+        self.event.as_ref().map_or(Ok(String::new()), |event| serde_json::to_string(event).map_err(wrong))
     }
 }
 
-fn add_settlement(call: &mut redis::ScriptInvocation<'_>, settlement: &Settlement) -> Result<(), StoreError> {
+/// Three arguments of `turn.lua`.
+pub(super) fn add_delivery(call: &mut ScriptInvocation<'_>, settlement: &Settlement) -> Result<(), StoreError> {
+    call.arg(settlement.id.to_string()).arg(settlement.spent).arg(settlement.kept(&settlement.event()?)?);
+    Ok(())
+}
+
+/// Twelve arguments of `turn.lua`.
+pub(super) fn add_settlement(call: &mut ScriptInvocation<'_>, settlement: &Settlement) -> Result<(), StoreError> {
     let at = match settlement.outcome {
         Outcome::Retry(at) | Outcome::Check(at) => at.0,
         Outcome::Sent | Outcome::Dead | Outcome::Back => 0,
     };
-    let event = match &settlement.event {
-        Some(event) => serde_json::to_string(event).map_err(wrong)?,
-        None => String::new(),
-    };
+    let event = settlement.event()?;
     let (event, keep) = match (&settlement.job, settlement.outcome) {
-        (Some(job), Outcome::Sent) => (String::new(), job.encode_kept(&event).map_err(wrong)?),
+        (Some(_), Outcome::Sent) => (String::new(), settlement.kept(&event)?),
         (_, Outcome::Sent | Outcome::Retry(_) | Outcome::Check(_) | Outcome::Dead | Outcome::Back) => {
             (event, Vec::new())
         }
@@ -201,9 +155,8 @@ fn add_settlement(call: &mut redis::ScriptInvocation<'_>, settlement: &Settlemen
     Ok(())
 }
 
-fn read_settled(word: &str) -> Result<Settled, StoreError> {
+pub(super) fn read_settled(word: &str) -> Result<Settled, StoreError> {
     match word {
-        "ok" => Ok(Settled::Done),
         "late" => Ok(Settled::Late),
         "doubled" => Ok(Settled::Doubled),
         "lost" => Ok(Settled::Lost),

@@ -10,10 +10,8 @@ use super::budget::{Budget, DAY, STEP, State, Step, read_step, reckon};
 use crate::account::{Account, AccountId};
 use crate::clock::Millis;
 use crate::mail::Priority;
+use crate::settings::ACCOUNT_CONNECTIONS;
 use crate::store::StoreError;
-
-/// Connections of an account where no worker said how many.
-const CONNECTIONS: u32 = 3;
 
 /// All that is known of an account and its lane.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +77,7 @@ impl Standing {
         let permits = state.permits;
         let last_delivery = steps.iter().filter(|step| step.messages > 0).map(Step::ended).max();
         let steps = steps.into_iter().filter(|step| step.frees_at() > now).collect();
-        let connections = account.connections.unwrap_or(CONNECTIONS);
+        let connections = account.connections.unwrap_or(ACCOUNT_CONNECTIONS);
         let rate_used_to = state.rate_used_to;
         Self { account, budget, waiting: [0; 3], permits, connections, workers: 0, last_delivery, steps, rate_used_to }
     }
@@ -168,7 +166,7 @@ impl Queue {
             return Ok(None);
         }
         let account = read_account(id.clone(), &fields)?;
-        let connections = account.connections.or(connections).unwrap_or(CONNECTIONS);
+        let connections = account.connections.or(connections).unwrap_or(ACCOUNT_CONNECTIONS);
         let state = State::read(fields.get("state").map(String::as_str));
         let steps = steps.iter().filter_map(|step| read_step(step)).chain([state.step]).collect();
         let standing = Standing::new(account, &state, steps, now);

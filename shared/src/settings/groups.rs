@@ -12,6 +12,8 @@ use url::Url;
 use super::Source;
 
 const DAY: Duration = Duration::from_secs(86_400);
+/// Connections of an account where nobody said how many; `lua/limits.lua` falls back on the same number.
+pub(crate) const ACCOUNT_CONNECTIONS: u32 = 3;
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ impl LimitSettings {
         Self {
             mail_ttl: source.span("POSTROOM_MAIL_TTL", DAY, Duration::from_secs(1), 30 * DAY),
             retention: source.span("POSTROOM_RETENTION", 7 * DAY, Duration::from_secs(60), 365 * DAY),
-            account_connections: source.number("POSTROOM_ACCOUNT_CONNECTIONS", 3, 1, 100),
+            account_connections: source.number("POSTROOM_ACCOUNT_CONNECTIONS", ACCOUNT_CONNECTIONS, 1, 100),
             login_burst: source.number("POSTROOM_LOGIN_BURST", 10, 1, 10_000),
             login_interval: source.span(
                 "POSTROOM_LOGIN_INTERVAL",

@@ -7,6 +7,7 @@ mod groups;
 mod imap;
 mod source;
 
+pub(crate) use groups::ACCOUNT_CONNECTIONS;
 pub use groups::{LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
 pub use imap::imap_server;
 pub use source::{SettingsError, Source};

@@ -2,6 +2,7 @@
 //! compress about as well as real mail does, which matters for what a waiting mail costs.
 
 use postroom::NewMail;
+use postroom_it::Splitmix;
 
 /// Bytes of a body.
 const BODY: usize = 2_000;
@@ -24,23 +25,10 @@ const WORDS: &str = "a about account add address after again all also an and any
     under until up update us use very visit wait want was watch way we wednesday week well went were what when where \
     which while who why will wish with within without word work world would write year yes yet you your";
 
-/// A stream of numbers that a seed decides (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Below `bound`, the small ones more often, as words of a language are.
-    fn skewed(&mut self, bound: usize) -> usize {
-        let part = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
-        ((part * part * bound as f64) as usize).min(bound - 1)
-    }
+/// A number below `bound`, the small ones more often, as words of a language are.
+fn skewed(numbers: &mut Splitmix, bound: usize) -> usize {
+    let part = (numbers.next() >> 11) as f64 / (1_u64 << 53) as f64;
+    ((part * part * bound as f64) as usize).min(bound - 1)
 }
 
 /// The address of an account.
@@ -50,21 +38,21 @@ pub(crate) fn account(number: usize) -> String {
 
 /// The mail with this number, from one of so many accounts in turn.
 pub(crate) fn mail(number: usize, accounts: usize) -> NewMail {
-    let mut chance = Chance(number as u64);
+    let mut numbers = Splitmix::new(number as u64);
     let words: Vec<&str> = WORDS.split_whitespace().collect();
     let mut text = format!("Dear customer {number},\n\n");
     let mut column = 0;
     while text.len() < BODY {
-        let mut word = words[chance.skewed(words.len())].to_owned();
-        if chance.next().is_multiple_of(40) {
-            word = (chance.next() % 100_000).to_string();
+        let mut word = words[skewed(&mut numbers, words.len())].to_owned();
+        if numbers.next().is_multiple_of(40) {
+            word = (numbers.next() % 100_000).to_string();
         }
         if column + word.len() >= WIDTH {
             text.push('\n');
             column = 0;
         }
         text.push_str(&word);
-        text.push(if chance.next().is_multiple_of(12) { '.' } else { ' ' });
+        text.push(if numbers.next().is_multiple_of(12) { '.' } else { ' ' });
         column += word.len() + 1;
     }
     text.push('\n');

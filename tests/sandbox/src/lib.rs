@@ -7,6 +7,7 @@
 //! | `tls` | its own certificate authority and server certificate |
 //! | `smtp` | the simulated `smtp.gmail.com` |
 //! | `imap` | the simulated `imap.gmail.com`, as far as asking Sent goes |
+//! | `listen` | what both do with a new connection |
 //! | `xoauth2` | the login that both have |
 //! | `tokens` | access tokens: issued, expired, revoked |
 //! | `faults` | what goes wrong, where and how often |
@@ -19,6 +20,7 @@ mod config;
 mod faults;
 mod http;
 mod imap;
+mod listen;
 mod sandbox;
 mod smtp;
 mod state;

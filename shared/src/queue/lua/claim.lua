@@ -1,45 +1,14 @@
--- Hands out as many jobs as a session has free slots, each under a permit of its account. ARGV: session, free slots,
--- jobs that one permit may have waiting (depth), lease (ms), count of accounts of which it holds fewer permits now, then
--- pairs of account and permits still held (absolute, so that repeating them is harmless).
--- Answers {'gone'} or {'ok', more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …},
--- dead letters dropped for their age, and for their bytes}.
--- Jobs: for each account {account, job, …}. A job: 'id begun(0|1) deadline', and if it was leased before also ' fence attempts
--- leases lost while begun, doubt, open recipients' (-: none).
+-- Handing out jobs: as many as a session has free slots, each under a permit of its account.
 
-local s, free, depth, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), math.floor(tonumber(ARGV[4]) / 2) * 2
 -- How long a session goes on with a lane before others that wait come first (ms).
 local TURN = 2000
 local MOST_POPS = 500
 
-if not redis.call('ZSCORE', SESSIONS, s) then return { 'gone' } end
-
-even_if_full()
-
--- 1. Permits whose connections the session has closed.
-for i = 0, tonumber(ARGV[5]) - 1 do
-  local a, n = ARGV[6 + i * 2], tonumber(ARGV[7 + i * 2])
-  local permits, load = lane_of(s, a)
-  change_permits(a, s, math.min(permits, n), load)
-  ring_all(a)
-  if has_mail_waiting(a) then wake_for(a, 1) end
-end
-
--- 2. What became due, was lost, or may go on.
-local more = sweep(lease)
-local by_age, by_bytes = sweep_dead(100)
-more = more or by_age + by_bytes == 100
-
--- 3. Jobs.
-local asked, pops = free, 0
-local jobs, groups, ids, begun, grants, mine = {}, {}, {}, {}, {}, {}
-
-local lanes = redis.call('HGETALL', LANES .. s)
-for i = 1, #lanes, 2 do
-  local permits, load = string.match(lanes[i + 1], '^(%d+):(%d+)$')
-  mine[#mine + 1] = { a = lanes[i], permits = tonumber(permits), load = tonumber(load) }
-end
-local by_account = {}
-for _, lane in ipairs(mine) do by_account[lane.a] = lane end
+-- The session; its free slots; jobs that one permit may have waiting; mails of an account that are noted as begun though they
+-- wait behind others for a connection. Set by claim().
+local s, free, depth, ahead = nil, 0, 1, 0
+local more, pops = false, 0
+local jobs, groups, ids, begun, grants = {}, {}, {}, {}, {}
 
 -- Hands out a mail if the account has room for its recipients. Answers its recipients; nil if it cannot go any more, false if
 -- it has to wait for room. Its record is fetched by the worker: here it would only be copied.
@@ -64,6 +33,7 @@ local function hand_out(id, a, p, room, begins)
   if m[6] then forget_pooled(id, a, p) end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
   ids[#ids + 1] = id
+  ids[#ids + 1] = fence .. ' ' .. recipients .. ' ' .. a
   -- One in doubt is looked for first.
   begins = begins and not doubt
   if begins then begun[#begun + 1] = id end
@@ -89,7 +59,8 @@ local function put_back(a, p, popped, from)
   look_again(a, frees_at(account(a)) or now + 60000)
 end
 
--- Gives up to `want` mails of a lane, of which the first `ready` begin at once, on connections that stand.
+-- Gives up to `want` mails of a lane, of which the first `ready` are noted as begun: they go over connections that stand, at
+-- once or soon.
 local function give(a, p, want, ready)
   local it, got, taken = account(a), 0, 0
   local _, room = left(it, p)
@@ -150,9 +121,8 @@ local function from_mine(p, fresh, contended)
       local lane = able[(step + now) % #able + 1]
       local want = math.min(lane.permits * depth - lane.load, most, free)
       if want > 0 and not lane.empty then
-        local got = give(lane.a, p, want, lane.permits - lane.load)
-        lane.load = lane.load + got
-        lane.changed = lane.changed or got > 0
+        local got = give(lane.a, p, want, lane.permits + ahead - lane.load)
+        if got > 0 then write_lane(s, lane.a, lane.permits, lane.load + got) end
         lane.empty = got < want
         if got > 0 and not fresh then begin_turn(lane.a) end
         if lane.empty and free > 0 then touch(lane.a, p) end
@@ -171,57 +141,73 @@ local function from_ring(p)
     local it = account(a)
     local got = may_start(a) and give(a, p, math.min(cap_of(it) - it.permits, free), 0) or 0
     if got > 0 then
-      local lane = by_account[a]
-      if not lane then
-        lane = { a = a, permits = 0, load = 0 }
-        by_account[a] = lane
-        mine[#mine + 1] = lane
-      end
-      lane.permits, lane.load = lane.permits + got, lane.load + got
-      change_permits(a, s, lane.permits, lane.load)
-      lane.changed = false
+      local permits, load = lane_of(s, a)
+      change_permits(a, s, permits + got, load + got)
       grants[#grants + 1] = a
-      grants[#grants + 1] = lane.permits
+      grants[#grants + 1] = permits + got
     end
     begin_turn(a)
   end
 end
 
-for _, p in ipairs(PRIORITIES) do
-  local contended = p ~= 'u' and redis.call('ZCARD', RING .. p) > 0
-  from_mine(p, true, contended)
-  from_ring(p)
-  if contended then from_mine(p, false, contended) end
+local function write_jobs()
+  for i = 1, #ids, 200 do redis.call('HSET', JOBS .. s, unpack(ids, i, math.min(i + 199, #ids))) end
+  for i = 1, #begun, 200 do redis.call('SADD', BEGUN .. s, unpack(begun, i, math.min(i + 199, #begun))) end
 end
 
-for _, lane in ipairs(mine) do
-  if lane.changed then redis.call('HSET', LANES .. s, lane.a, lane.permits .. ':' .. lane.load) end
-end
-for i = 1, #ids, 200 do
-  redis.call('SADD', JOBS .. s, unpack(ids, i, math.min(i + 199, #ids)))
-end
-for i = 1, #begun, 200 do
-  redis.call('SADD', BEGUN .. s, unpack(begun, i, math.min(i + 199, #begun)))
-end
-mend_rings()
-
--- 4. Whether to look again, and what others could use.
-local give_up = {}
-if free > 0 and not more then
-  redis.call('SADD', IDLE, s)
-else
-  redis.call('SREM', IDLE, s)
-  if redis.call('SCARD', IDLE) > 0 then
-    if not rings_empty() then wake_any(1) end
-    for _, lane in ipairs(mine) do
-      if #give_up >= 20 then break end
-      if lane.load < lane.permits and not account(lane.a).held then
-        if has_mail_waiting(lane.a) then give_up[#give_up + 1] = lane.a end
-      end
-    end
+-- Accounts of which this session has a permit that others could use now.
+local function to_give_up()
+  if redis.call('SCARD', IDLE) == 0 then return {} end
+  if not rings_empty() then wake_any(1) end
+  local list = {}
+  for _, lane in ipairs(mine) do
+    if #list >= 20 then break end
+    if lane.load < lane.permits and has_mail_waiting(lane.a) then list[#list + 1] = lane.a end
   end
+  return list
 end
-bump('claimed', asked - free)
-write_accounts()
-write_counts()
-return { 'ok', more and 1 or 0, next_in(), jobs, grants, give_up, by_age, by_bytes }
+
+-- ARGV from `at` on: free slots, depth, ahead, lease (ms), count of accounts of which the session holds fewer permits now,
+-- then pairs of account and permits still held (absolute, so that repeating them is harmless).
+-- Answers {more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}, dead letters dropped for
+-- their age, and for their bytes}. Jobs: for each account {account, job, …}. A job: 'id begun(0|1) deadline', and if it was
+-- leased before also ' fence attempts leases lost while begun, doubt, open recipients' (-: none).
+local function claim(session, at)
+  s, free, depth, ahead = session, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local asked, lease = free, math.floor(tonumber(ARGV[at + 3]) / 2) * 2
+
+  -- 1. Permits whose connections the session has closed.
+  for i = 0, tonumber(ARGV[at + 4]) - 1 do
+    local a, n = ARGV[at + 5 + i * 2], tonumber(ARGV[at + 6 + i * 2])
+    local permits, load = lane_of(s, a)
+    change_permits(a, s, math.min(permits, n), load)
+    ring_all(a)
+    if has_mail_waiting(a) then wake_for(a, 1) end
+  end
+
+  -- 2. What became due, was lost, or may go on.
+  more = sweep(lease)
+  local by_age, by_bytes = sweep_dead(100)
+  more = more or by_age + by_bytes == 100
+
+  -- 3. Jobs.
+  for _, p in ipairs(PRIORITIES) do
+    local contended = p ~= 'u' and redis.call('ZCARD', RING .. p) > 0
+    from_mine(p, true, contended)
+    from_ring(p)
+    if contended then from_mine(p, false, contended) end
+  end
+  write_jobs()
+  mend_rings()
+  bump('claimed', asked - free)
+
+  -- 4. Whether to look again, and what others could use.
+  local give_up = {}
+  if free > 0 and not more then
+    redis.call('SADD', IDLE, s)
+  else
+    redis.call('SREM', IDLE, s)
+    give_up = to_give_up()
+  end
+  return { more and 1 or 0, next_in(), jobs, grants, give_up, by_age, by_bytes }
+end

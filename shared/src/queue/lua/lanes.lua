@@ -61,11 +61,61 @@ local function wake_any(wanted)
   end
 end
 
+-- A session's lanes: account -> permits it holds, and mails in hand for them (load). Those of the session that asks are read
+-- once, by read_lanes(), and written once, by write_lanes().
+local mine, mine_of, mine_changed = {}, nil, {}
+local function read_lanes(s)
+  mine_of = s
+  local pairs_of = redis.call('HGETALL', LANES .. s)
+  for i = 1, #pairs_of, 2 do
+    local permits, load = string.match(pairs_of[i + 1], '^(%d+):(%d+)$')
+    mine[#mine + 1] = { a = pairs_of[i], permits = tonumber(permits), load = tonumber(load) }
+    mine[pairs_of[i]] = mine[#mine]
+  end
+end
+local function write_lanes()
+  local list = {}
+  for a in pairs(mine_changed) do
+    list[#list + 1] = a
+    list[#list + 1] = mine[a].permits .. ':' .. mine[a].load
+  end
+  for i = 1, #list, 200 do redis.call('HSET', LANES .. mine_of, unpack(list, i, math.min(i + 199, #list))) end
+  mine_changed = {}
+end
+
 local function lane_of(s, a)
+  if s == mine_of then
+    local it = mine[a]
+    if it then return it.permits, it.load end
+    return 0, 0
+  end
   local text = redis.call('HGET', LANES .. s, a)
   if not text then return 0, 0 end
   local permits, load = string.match(text, '^(%d+):(%d+)$')
   return tonumber(permits), tonumber(load)
+end
+local function write_lane(s, a, permits, load)
+  if s ~= mine_of then
+    redis.call('HSET', LANES .. s, a, permits .. ':' .. load)
+    return
+  end
+  if not mine[a] then
+    mine[#mine + 1] = { a = a }
+    mine[a] = mine[#mine]
+  end
+  mine[a].permits, mine[a].load = permits, load
+  mine_changed[a] = true
+end
+local function forget_lane(s, a)
+  redis.call('HDEL', LANES .. s, a)
+  if s ~= mine_of or not mine[a] then return end
+  mine[a], mine_changed[a] = nil, nil
+  for i, it in ipairs(mine) do
+    if it.a == a then
+      table.remove(mine, i)
+      return
+    end
+  end
 end
 
 -- Sessions with a permit of the lane come first: their connections are warm. If all permits are out and their holders
@@ -135,11 +185,11 @@ end
 local function change_permits(a, s, permits, load)
   local before = lane_of(s, a)
   if permits <= 0 then
-    redis.call('HDEL', LANES .. s, a)
+    forget_lane(s, a)
     redis.call('HDEL', PERMITS .. a, s)
     permits = 0
   else
-    redis.call('HSET', LANES .. s, a, permits .. ':' .. load)
+    write_lane(s, a, permits, load)
     if permits ~= before then redis.call('HSET', PERMITS .. a, s, permits) end
   end
   if permits ~= before and account(a).exists then

@@ -14,7 +14,7 @@ local PROOF_LASTS = 900000
 -- have counted besides; logins: up to when logins are used up, and tat: the rate (both as a GCRA).
 local STATE = { 'permits', 'turn', 'proven', 'start', 'om', 'orc', 'um', 'ur', 'le', 'cs', 'cm', 'cr', 'elsewhere', 'logins', 'tat' }
 local STATE_READ = '^' .. string.rep('(%S+) ', #STATE - 1) .. '(%S+)$'
-local STATE_WRITTEN = string.rep('%.0f ', #STATE - 1) .. '%.3f'
+local STATE_WRITTEN = string.rep('%d ', #STATE - 1) .. '%.3f'
 
 local default_cap = nil
 local accounts, changed = {}, {}

@@ -11,14 +11,14 @@ local function mend()
   local count = tonumber(ARGV[4])
   for i = 5, 4 + count do known[ARGV[i]] = true end
   for i = 5 + count, #ARGV, 2 do permits[ARGV[i]] = tonumber(ARGV[i + 1]) end
-  for _, id in ipairs(redis.call('SMEMBERS', JOBS .. s)) do
+  for _, id in ipairs(redis.call('HKEYS', JOBS .. s)) do
     local m = redis.call('HMGET', MAIL .. id, 's', 'w', 'a', 'p', 'c')
     if m[1] ~= 'sending' or m[2] ~= s then
-      redis.call('SREM', JOBS .. s, id)
+      redis.call('HDEL', JOBS .. s, id)
     elseif known[id] then
       loads[m[3]] = (loads[m[3]] or 0) + 1
     else
-      redis.call('SREM', JOBS .. s, id)
+      redis.call('HDEL', JOBS .. s, id)
       redis.call('SREM', BEGUN .. s, id)
       redis.call('HDEL', MAIL .. id, 'w')
       put_down(m[3], 1, tonumber(m[5] or '1'))
@@ -73,7 +73,7 @@ end
 
 write_accounts()
 write_counts()
-local held = redis.call('SCARD', JOBS .. s)
+local held = redis.call('HLEN', JOBS .. s)
 if not rings_empty() then return { 'ok', 1, held } end
 local lanes = redis.call('HGETALL', LANES .. s)
 for i = 1, math.min(#lanes, 400), 2 do

@@ -1,31 +1,28 @@
--- Ends attempts. Fenced by the lease: only its holder moves the mail, but a delivery is never thrown away.
--- ARGV: count, retention (ms), what a delivery earns of a login (ms), session whose mails begin, then for each end: id, session,
--- fence, outcome (sent|retry|check|dead|back), at (ms, of retry and check), attempts to count (0|1), reason, open recipients
--- ('' for all), event (JSON or ''; of a delivery it lies in the record), record to keep when done ('': none), recipients to
--- whom it may have gone (0: it surely did not go), whether the account proved itself (0|1);
--- then the ids of mails whose bytes are about to leave.
--- Answers {whether the session lives, so that they may leave (0|1), answers}. An answer: 'ok' | 'late' (delivered after the lease was lost) | 'doubled' (it had been sent already) |
--- 'lost' (somebody else has it now) | 'gone' (nothing is known of it).
+-- The ends of attempts. Fenced by the lease: only its holder moves the mail, but a delivery is never thrown away.
 -- A settlement may be repeated until its answer is heard: 'x' of a mail is the fence of the lease that settled it last.
 
-local count, retention, earned = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local answers, loads, ended, sums = {}, {}, {}, {}
-even_if_full()
+-- For how long a sent mail is told of (ms), and what a delivery earns of a login (ms); set by the turn.
+local retention, earned = nil, nil
+-- What is told of the ends that did not go as asked: their places, from 0, each followed by a word: 'late' (delivered after
+-- the lease was lost) | 'doubled' (it had been sent already) | 'lost' (somebody else has it now) | 'gone' (nothing is known
+-- of it).
+local told = {}
+local loads, ended, sums = {}, {}, {}
 
 -- What the ends come to for their accounts, gathered and written once.
-local function sum_up(a, it, recipients)
+local function sum_up(a, recipients, spent, is_sent, proves)
   local sum = sums[a]
   if not sum then
-    sum = { messages = 0, recipients = 0, in_hand = 0, orc = 0, sent = 0, ends = 0 }
+    sum = { messages = 0, recipients = 0, orc = 0, sent = 0, ends = 0 }
     sums[a] = sum
   end
   sum.ends = sum.ends + 1
   sum.orc = sum.orc + recipients
-  sum.proves = sum.proves or it.proves
-  if it.outcome == 'sent' then sum.sent = sum.sent + 1 end
-  if it.spent > 0 then
+  sum.proves = sum.proves or proves
+  if is_sent then sum.sent = sum.sent + 1 end
+  if spent > 0 then
     sum.messages = sum.messages + 1
-    sum.recipients = sum.recipients + it.spent
+    sum.recipients = sum.recipients + spent
   end
 end
 
@@ -41,21 +38,31 @@ local function settle_account(a, sum)
 end
 
 local function drop_load(s, a)
-  local key = s .. '|' .. a
-  local it = loads[key]
-  if not it then
-    it = { s = s, a = a, by = 0 }
-    loads[key] = it
+  local of = loads[s]
+  if not of then
+    of = {}
+    loads[s] = of
   end
-  it.by = it.by + 1
+  of[a] = (of[a] or 0) + 1
+end
+
+-- The mail is with its session no more.
+local function put_aside(s, id, a)
+  local ids = ended[s]
+  if not ids then
+    ids = {}
+    ended[s] = ids
+  end
+  ids[#ids + 1] = id
+  drop_load(s, a)
 end
 
 -- A mail that went at its first lease has no log: all there is to tell lies in the record.
-local function done(it, from, attempts, may_have_log)
-  local id = it.id
-  redis.call('HSET', MAIL .. id, 's', 'sent', 'r', it.reason, 't', NOW, 'x', it.fence, 'n', attempts)
-  if it.keep ~= '' then redis.call('SET', JOB .. id, it.keep, 'PX', retention) else redis.call('DEL', JOB .. id) end
-  redis.call('PEXPIRE', MAIL .. id, retention)
+local function done(id, fence, reason, keep, from, attempts, may_have_log)
+  local mail = MAIL .. id
+  redis.call('HSET', mail, 's', 'sent', 'r', reason, 't', NOW, 'x', fence, 'n', attempts)
+  if keep ~= '' then redis.call('SET', JOB .. id, keep, 'PX', retention) else redis.call('DEL', JOB .. id) end
+  redis.call('PEXPIRE', mail, retention)
   if may_have_log then redis.call('PEXPIRE', LOG .. id, retention) end
   moved(from, 'sent')
 end
@@ -75,16 +82,14 @@ local function late(it, state, holder, a, attempts, recipients)
     return 'doubled'
   end
   if state == 'sending' then
-    redis.call('SREM', JOBS .. holder, it.id)
-    redis.call('SREM', BEGUN .. holder, it.id)
+    put_aside(holder, it.id, a)
     put_down(a, 1, recipients)
-    drop_load(holder, a)
   elseif state == 'dead' then
     unbury(it.id)
   else
     redis.call('ZREM', DUE, it.id)
   end
-  done(it, state, attempts, true)
+  done(it.id, it.fence, it.reason, it.keep, state, attempts, true)
   return 'late'
 end
 
@@ -102,13 +107,11 @@ local function settle(it, a, recipients)
   -- At its first lease a mail has had no attempt.
   local attempts = '0'
   if it.fence ~= '1' then attempts = redis.call('HGET', MAIL .. it.id, 'n') or '0' end
-  ended[it.s] = ended[it.s] or {}
-  table.insert(ended[it.s], it.id)
-  drop_load(it.s, a)
-  sum_up(a, it, recipients)
+  put_aside(it.s, it.id, a)
+  sum_up(a, recipients, it.spent, it.outcome == 'sent', it.proves)
   if it.counted then attempts = string.format('%d', tonumber(attempts) + 1) end
   if it.outcome == 'sent' then
-    done(it, 'sending', attempts, it.fence ~= '1')
+    done(it.id, it.fence, it.reason, it.keep, 'sending', attempts, it.fence ~= '1')
     return 'ok'
   end
   local m = redis.call('HMGET', MAIL .. it.id, 'p', 'd')
@@ -135,49 +138,74 @@ local function settle(it, a, recipients)
   return 'ok'
 end
 
-for i = 0, count - 1 do
-  local at = 5 + i * 12
-  local it = {
-    id = ARGV[at], s = ARGV[at + 1], fence = ARGV[at + 2], outcome = ARGV[at + 3], at = tonumber(ARGV[at + 4]),
-    counted = ARGV[at + 5] == '1', reason = ARGV[at + 6], open = ARGV[at + 7], event = ARGV[at + 8], keep = ARGV[at + 9],
-    spent = tonumber(ARGV[at + 10]), proves = ARGV[at + 11] == '1',
-  }
+-- Answers nothing, or what did not go as asked.
+local function end_attempt(it)
   local m = redis.call('HMGET', MAIL .. it.id, 's', 'w', 'f', 'a', 'c')
+  if not m[1] then return 'gone' end
   local holds = m[1] == 'sending' and m[2] == it.s and m[3] == it.fence
   local recipients = tonumber(m[5] or '1')
-  local before = not holds and m[1] and redis.call('HMGET', MAIL .. it.id, 'x', 'n') or {}
-  if not m[1] then
-    answers[i + 1] = 'gone'
-  elseif before[1] == it.fence then
-    answers[i + 1] = 'ok'
-  else
-    -- What happened is told before what follows from it.
-    if it.event ~= '' then redis.call('RPUSH', LOG .. it.id, it.event) end
-    answers[i + 1] = holds and settle(it, m[4], recipients)
-      or late(it, m[1], m[2], m[4], before[2] or '0', recipients)
+  local before = not holds and redis.call('HMGET', MAIL .. it.id, 'x', 'n') or {}
+  if before[1] == it.fence then return nil end
+  -- What happened is told before what follows from it.
+  if it.event ~= '' then redis.call('RPUSH', LOG .. it.id, it.event) end
+  if holds then
+    settle(it, m[4], recipients)
+    return nil
+  end
+  return late(it, m[1], m[2], m[4], before[2] or '0', recipients)
+end
+
+-- Ends what most attempts are: deliveries at a mail's first lease, by the session `s`. What its jobs say of them is read at
+-- once for all. ARGV from `at` on: for each id, recipients, record to keep.
+local function end_deliveries(s, at, count)
+  local ids = {}
+  for i = 1, count do ids[i] = ARGV[at + i * 3 - 3] end
+  local jobs = count > 0 and redis.call('HMGET', JOBS .. s, unpack(ids)) or {}
+  for i, id in ipairs(ids) do
+    local spent, keep = tonumber(ARGV[at + i * 3 - 2]), ARGV[at + i * 3 - 1]
+    local recipients, a = string.match(jobs[i] or '', '^1 (%d+) (.+)$')
+    if a then
+      put_aside(s, id, a)
+      sum_up(a, tonumber(recipients), spent, true, true)
+      done(id, '1', 'delivered', keep, 'sending', '1', false)
+    else
+      local word = end_attempt({
+        id = id, s = s, fence = '1', outcome = 'sent', counted = true, reason = 'delivered', open = '', event = '',
+        keep = keep, spent = spent, proves = true,
+      })
+      if word then told[#told + 1], told[#told + 2] = i - 1, word end
+    end
   end
 end
 
-for s, ids in pairs(ended) do
-  redis.call('SREM', JOBS .. s, unpack(ids))
-  redis.call('SREM', BEGUN .. s, unpack(ids))
-end
-for _, it in pairs(loads) do
-  local permits, load = lane_of(it.s, it.a)
-  if permits > 0 then redis.call('HSET', LANES .. it.s, it.a, permits .. ':' .. math.max(0, load - it.by)) end
-end
-for a, sum in pairs(sums) do settle_account(a, sum) end
-mend_rings()
-write_accounts()
-write_counts()
-local lives = 1
-local first = 5 + count * 12
-if #ARGV >= first then
-  if redis.call('ZSCORE', SESSIONS, ARGV[4]) then
-    redis.call('SADD', BEGUN .. ARGV[4], unpack(ARGV, first))
-  else
-    lives = 0
+-- Ends any attempts. ARGV from `at` on, for each: id, session, fence, outcome (sent|retry|check|dead|back), at (ms, of retry and
+-- check), attempts to count (0|1), reason, open recipients ('' for all), event (JSON or ''; of a delivery it lies in the
+-- record), record to keep when done ('': none), recipients to whom it may have gone (0: it surely did not go), whether the
+-- account proved itself (0|1). `first` is the place of the first of them.
+local function end_attempts(at, count, first)
+  for i = 0, count - 1 do
+    local from = at + i * 12
+    local word = end_attempt({
+      id = ARGV[from], s = ARGV[from + 1], fence = ARGV[from + 2], outcome = ARGV[from + 3],
+      at = tonumber(ARGV[from + 4]), counted = ARGV[from + 5] == '1', reason = ARGV[from + 6], open = ARGV[from + 7],
+      event = ARGV[from + 8], keep = ARGV[from + 9], spent = tonumber(ARGV[from + 10]), proves = ARGV[from + 11] == '1',
+    })
+    if word then told[#told + 1], told[#told + 2] = first + i, word end
   end
 end
-if redis.call('SCARD', IDLE) > 0 and not rings_empty() then wake_any(1) end
-return { lives, answers }
+
+-- What the ends come to, for sessions and accounts.
+local function sum_up_ends()
+  for s, ids in pairs(ended) do
+    redis.call('HDEL', JOBS .. s, unpack(ids))
+    redis.call('SREM', BEGUN .. s, unpack(ids))
+  end
+  for s, of in pairs(loads) do
+    for a, by in pairs(of) do
+      local permits, load = lane_of(s, a)
+      if permits > 0 then write_lane(s, a, permits, math.max(0, load - by)) end
+    end
+  end
+  for a, sum in pairs(sums) do settle_account(a, sum) end
+  mend_rings()
+end

@@ -58,8 +58,9 @@ local function sweep_sessions(limit, lease)
   end
   local s = redis.call('SRANDMEMBER', LOST)
   if not s then return false end
-  local ids = redis.call('SPOP', JOBS .. s, limit)
+  local ids = redis.call('HRANDFIELD', JOBS .. s, limit)
   if #ids > 0 then
+    redis.call('HDEL', JOBS .. s, unpack(ids))
     local begun = redis.call('SMISMEMBER', BEGUN .. s, unpack(ids))
     for i, id in ipairs(ids) do take_back(id, s, begun[i] == 1) end
     mend_rings()

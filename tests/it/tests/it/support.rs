@@ -7,7 +7,7 @@ use postroom_shared::account::{Account, AccountId};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Priority;
 use postroom_shared::queue::{
-    Begin, Claim, ClaimAnswer, Claimed, Job, NewJob, Outcome, Queue, SessionId, Settled, Settlement,
+    Claim, ClaimAnswer, Claimed, Job, NewJob, Outcome, Queue, SessionId, Settled, Settlement, Turn,
 };
 use postroom_shared::reason::Reason;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
@@ -99,10 +99,10 @@ impl Session {
     }
 
     pub async fn claim_with(&self, free: usize, depth: usize, releases: &[(AccountId, u32)]) -> ClaimAnswer {
-        let claim = Claim { session: &self.id, free, depth, lease: self.lease, releases };
+        let claim = Claim { free, depth, ahead: 0, lease: self.lease, releases };
         let mut all = ClaimAnswer::default();
         for shard in 0..self.queue.store().shards() {
-            let answer = self.queue.claim(shard, &claim).await.unwrap();
+            let answer = self.queue.claim(shard, &self.id, &claim).await.unwrap();
             all.gone |= answer.gone;
             all.more |= answer.more;
             all.next_in = answer.next_in;
@@ -117,8 +117,8 @@ impl Session {
 
     /// Tells that the mail's bytes are about to leave; answers whether they may.
     pub async fn begin(&self, claimed: &Claimed) -> bool {
-        let begin = Begin { session: &self.id, mails: &[claimed.id] };
-        self.queue.settle_and_begin(claimed.id.shard(), &[], Some(begin)).await.unwrap().1
+        let turn = Turn { session: Some(&self.id), begins: &[claimed.id], ..Turn::default() };
+        self.queue.turn(claimed.id.shard(), &turn).await.unwrap().lives
     }
 
     pub async fn settle(&self, claimed: &Claimed, outcome: Outcome) -> Settled {

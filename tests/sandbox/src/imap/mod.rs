@@ -12,30 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::faults::{Action, Scene, Stage};
-use crate::smtp::{HANDSHAKE_TIME, wait_for_hangup};
+use crate::listen::{handshake, listen, wait_for_hangup};
 use crate::state::State;
 use connection::Connection;
 use wire::Wire;
 
 /// Serves until the task is aborted; the connections' tasks end with it.
 pub(crate) async fn serve(listener: TcpListener, tls: TlsAcceptor, state: Arc<State>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => {
-                    connections.spawn(serve_one(tcp, tls.clone(), Arc::clone(&state)));
-                }
-                // Out of file descriptors, most likely: let some connections end first.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    listen(listener, |tcp| serve_one(tcp, tls.clone(), Arc::clone(&state))).await;
 }
 
 /// One connection from accept to close. A client that goes away is no error of the server.
@@ -50,8 +37,7 @@ async fn serve_one(tcp: TcpStream, tls: TlsAcceptor, state: Arc<State>) {
         }
         None => {}
     }
-    let _ = tcp.set_nodelay(true);
-    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(tcp)).await {
+    if let Some(stream) = handshake(tcp, &tls).await {
         let _ = Connection::new(Wire::new(stream), state).serve().await;
     }
 }

@@ -1,0 +1,292 @@
+//! The worker's turns at the queue: what ended is stored, what begins is told, and as many jobs are asked for as there are
+//! free slots; all in one question, and one question at a time, so that no two of them can cross each other.
+//!
+//! No settlement is ever given up while the worker lives: what a server said must not be lost because Redis was away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff as _;
+use postroom_shared::account::AccountId;
+use postroom_shared::id::MailId;
+use postroom_shared::queue::{
+    Claim, ClaimAnswer, Claimed, MOST_ENDS, Queue, SessionId, Settled, Settlement, Turn, TurnAnswer,
+};
+use postroom_shared::store::StoreError;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::begins::Begin;
+use crate::flight::Flight;
+use crate::keeper::{Sessions, pauses};
+use crate::lanes::{LINE, Lanes};
+use crate::pace::Pace;
+
+/// With so many more mails in hand, others are about to end: it pays to wait for them.
+const MORE_TO_COME: usize = 48;
+/// How long at most.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// What turns need.
+pub struct Turns {
+    /// The queue.
+    pub queue: Queue,
+    /// The worker's sessions.
+    pub sessions: Arc<Sessions>,
+    /// The worker's slots.
+    pub flight: Arc<Flight>,
+    /// The worker's permits and connections.
+    pub lanes: Arc<Lanes>,
+    /// How quickly mails go, which decides how many may wait for one connection.
+    pub pace: Arc<Pace>,
+    /// Where jobs go that were handed out; nowhere when the worker stops.
+    pub handed_out: Option<mpsc::UnboundedSender<HandedOut>>,
+    /// Ends of attempts; closed when there will be no more.
+    pub ends: mpsc::UnboundedReceiver<Settlement>,
+    /// Mails that want to begin.
+    pub begins: mpsc::UnboundedReceiver<Begin>,
+}
+
+/// Jobs of one shard whose records are still to be fetched.
+pub struct HandedOut {
+    /// The shard.
+    pub shard: u16,
+    /// The jobs.
+    pub jobs: Vec<Claimed>,
+}
+
+/// What is told and asked in one turn.
+struct Asking {
+    session: Option<SessionId>,
+    begins: Vec<Begin>,
+    /// Free slots to ask for, and accounts of which there are fewer permits now.
+    wants: Option<(usize, Vec<(AccountId, u32)>)>,
+}
+
+impl Turns {
+    /// Takes turns until the worker was told to stop and every attempt has ended and is stored.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut looks: Vec<Option<Instant>> = vec![None; usize::from(self.queue.store().shards())];
+        let (mut ends, mut begins) = (Vec::with_capacity(MOST_ENDS), Vec::new());
+        let mut pauses = pauses();
+        loop {
+            let (asks, look) = (self.handed_out.is_some(), self.next_look(&looks));
+            tokio::select! {
+                count = self.ends.recv_many(&mut ends, MOST_ENDS) => if count == 0 { return },
+                Some(begin) = self.begins.recv() => begins.push(begin),
+                () = stop.cancelled(), if asks => self.handed_out = None,
+                () = self.flight.hinted_at_all(), if asks => {}
+                () = sleep_until(look), if asks => {}
+            }
+            if !ends.is_empty() && self.flight.in_hand() > ends.len() + MORE_TO_COME {
+                tokio::time::sleep(GATHER).await;
+            }
+            fill(&mut self.ends, &mut ends);
+            fill(&mut self.begins, &mut begins);
+            self.lanes.expire();
+            for (shard, look) in (0..).zip(&mut looks) {
+                if look.take_if(|at| *at <= Instant::now()).is_some() {
+                    self.flight.hint(shard);
+                }
+                let ended: Vec<Settlement> = ends.extract_if(.., |end| end.id.shard() == shard).collect();
+                let begin: Vec<Begin> = begins.extract_if(.., |begin| begin.id.shard() == shard).collect();
+                if !ended.is_empty() || !begin.is_empty() || (self.handed_out.is_some() && self.flight.is_hinted(shard))
+                {
+                    self.take(shard, &ended, begin, look, &mut pauses).await;
+                }
+            }
+        }
+    }
+
+    fn next_look(&self, looks: &[Option<Instant>]) -> Option<Instant> {
+        let idle = self.lanes.next_expiry().map(|pause| Instant::now() + pause);
+        looks.iter().copied().flatten().chain(idle).min()
+    }
+
+    /// One turn in one shard, again and again until Redis has what ended.
+    async fn take(
+        &self,
+        shard: u16,
+        ends: &[Settlement],
+        begins: Vec<Begin>,
+        look: &mut Option<Instant>,
+        pauses: &mut ExponentialBackoff,
+    ) {
+        let mut asking = self.ask(shard, ends.len(), begins).await;
+        let mails: Vec<MailId> = asking.begins.iter().map(|begin| begin.id).collect();
+        loop {
+            let claim = asking.wants.as_ref().map(|(free, fewer)| Claim {
+                free: *free,
+                depth: self.pace.depth(),
+                ahead: LINE,
+                lease: self.sessions.lease(),
+                releases: fewer,
+            });
+            let turn = Turn { session: asking.session.as_ref(), ends, begins: &mails, claim: claim.as_ref() };
+            match self.queue.turn(shard, &turn).await {
+                Ok(answer) => {
+                    pauses.reset();
+                    *look = self.heed(shard, ends, asking, answer).or(*look);
+                    return;
+                }
+                Err(error) => {
+                    warn!(mails = ends.len(), %error, "the queue does not answer: trying again");
+                    if asking.wants.take().is_some() {
+                        self.flight.want_mending(shard);
+                    }
+                    tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
+                    if ends.is_empty() && mails.is_empty() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What to tell and ask besides the ends. The hint is taken before the question, so that one that comes meanwhile is not
+    /// lost; it stays if nothing can be asked for: a settlement frees a slot and looks again.
+    async fn ask(&self, shard: u16, ends: usize, mut begins: Vec<Begin>) -> Asking {
+        // Without a session there is nothing to ask for; the keeper hints when there is one.
+        let session = self.sessions.open(shard);
+        // Who comes with an older session has lost its lease.
+        begins.retain(|begin| session.as_ref() == Some(&begin.session));
+        let mut asking = Asking { session, begins, wants: None };
+        let Some(session) = asking.session.as_ref().filter(|_| self.handed_out.is_some()) else { return asking };
+        let free = self.flight.free() + ends;
+        let mends = self.flight.wants_mending(shard);
+        if free == 0 && !mends && self.lanes.fewer(shard).is_empty() {
+            return asking;
+        }
+        let _ = self.flight.take_hint(shard);
+        if mends && let Err(error) = self.mend(shard, session).await {
+            warn!(%error, "the queue cannot be told what this worker has: trying again");
+            self.flight.want_mending(shard);
+            return asking;
+        }
+        asking.wants = Some((free, self.lanes.fewer(shard)));
+        asking
+    }
+
+    async fn mend(&self, shard: u16, session: &SessionId) -> Result<(), StoreError> {
+        let (jobs, permits) = (self.flight.ids(shard), self.lanes.permits(shard));
+        self.queue.mend_session(shard, session, self.sessions.lease(), &jobs, &permits).await?;
+        self.lanes.told_all(shard, &permits);
+        self.flight.mended(shard);
+        Ok(())
+    }
+
+    /// What follows from an answer. Answers when to look again.
+    fn heed(&self, shard: u16, ends: &[Settlement], asking: Asking, answer: TurnAnswer) -> Option<Instant> {
+        for (settlement, settled) in ends.iter().zip(answer.settled) {
+            tell(settlement, settled);
+        }
+        self.lanes.finished(self.flight.land(ends.iter().map(|end| (end.id, end.fence))));
+        for begin in asking.begins {
+            // Whoever asked may have been told to hurry meanwhile.
+            let _ = begin.heard.send(answer.lives);
+        }
+        if !answer.lives {
+            if asking.session.is_some() && asking.session == self.sessions.open(shard) {
+                self.lanes.lost(shard);
+                self.sessions.lost(shard);
+            }
+            return None;
+        }
+        let Some((free, fewer)) = asking.wants else {
+            if !ends.is_empty() {
+                self.flight.hint(shard);
+            }
+            return None;
+        };
+        self.lanes.told(&fewer);
+        let next_in = answer.claimed.next_in;
+        self.hand_out(shard, free, answer.claimed);
+        next_in.map(|pause| Instant::now() + pause.max(Duration::from_millis(1)))
+    }
+
+    fn hand_out(&self, shard: u16, free: usize, answer: ClaimAnswer) {
+        if answer.dead_dropped > 0 {
+            warn!(
+                shard,
+                dead.dropped = answer.dead_dropped,
+                "the dead letters passed POSTROOM_DEAD_BYTES: the oldest were thrown away; retry or discard some, or raise it"
+            );
+        }
+        if answer.dead_expired > 0 {
+            info!(
+                shard,
+                dead.expired = answer.dead_expired,
+                "dead letters older than POSTROOM_DEAD_RETENTION were thrown away"
+            );
+        }
+        for (account, permits) in &answer.grants {
+            self.lanes.granted(account, *permits);
+        }
+        if answer.more || answer.jobs.len() == free {
+            self.flight.hint(shard);
+        }
+        for job in &answer.jobs {
+            self.lanes.started(&job.account);
+            self.flight.take_off((job.id, job.fence), job.account.clone());
+        }
+        if !answer.jobs.is_empty()
+            && let Some(to) = &self.handed_out
+        {
+            // The receiver lives as long as this end; after that the lease brings the jobs back.
+            let _ = to.send(HandedOut { shard, jobs: answer.jobs });
+        }
+        for account in &answer.give_up {
+            self.lanes.give_up(Some(account));
+        }
+    }
+}
+
+/// Fetches the records of jobs that were handed out, while the next turn is under way, and hands them on.
+pub async fn fetch(
+    queue: Queue,
+    flight: Arc<Flight>,
+    lanes: Arc<Lanes>,
+    mut handed_out: mpsc::UnboundedReceiver<HandedOut>,
+    claimed: mpsc::UnboundedSender<Claimed>,
+) {
+    while let Some(HandedOut { shard, mut jobs }) = handed_out.recv().await {
+        if let Err(error) = queue.fetch_records(shard, &mut jobs).await {
+            warn!(mails = jobs.len(), %error, "their records cannot be fetched: they go back to their place");
+            lanes.finished(flight.land(jobs.iter().map(|job| (job.id, job.fence))));
+            flight.want_mending(shard);
+            continue;
+        }
+        for job in jobs {
+            // The receiver lives as long as the worker.
+            let _ = claimed.send(job);
+        }
+    }
+}
+
+fn fill<T>(coming: &mut mpsc::UnboundedReceiver<T>, batch: &mut Vec<T>) {
+    while batch.len() < MOST_ENDS
+        && let Ok(next) = coming.try_recv()
+    {
+        batch.push(next);
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(settlement: &Settlement, answer: Settled) {
+    let (mail, outcome) = (settlement.id, settlement.outcome.as_str());
+    match answer {
+        Settled::Done => {}
+        Settled::Late => info!(mail.id = %mail, "delivered after the lease was lost: counted all the same"),
+        Settled::Doubled => warn!(mail.id = %mail, "delivered twice: another worker had delivered it already"),
+        Settled::Lost => warn!(mail.id = %mail, outcome, "the lease was lost: another worker has the mail now"),
+        Settled::Gone => warn!(mail.id = %mail, outcome, "nothing is known of this mail any more"),
+    }
+}
