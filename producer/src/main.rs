@@ -3,6 +3,7 @@
 //! Secrets never come from an argument's value, and no error shows an address in the clear.
 
 mod cli;
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,9 @@ async fn run(command: Command) -> Result<(), Failure> {
     if let Command::Explain(command) = &command {
         return cli::explain::run(command);
     }
+    if let Command::Doctor(command) = &command {
+        return cli::doctor::run(command).await;
+    }
     let mut context = Context::open().await?;
     match command {
         Command::Send(command) => cli::send::run(&command, &mut context).await?,
@@ -38,8 +42,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Dead(command) => cli::dead::run(command, &mut context).await?,
         Command::Pool(command) => cli::pool::run(command, &mut context).await?,
         Command::Queue(command) => cli::queue::run(command, &mut context).await?,
-        // Answered above: it needs neither settings nor Redis.
-        Command::Explain(_) => {}
+        // Answered above: they need no connection to Redis to begin with.
+        Command::Explain(_) | Command::Doctor(_) => {}
     }
     context.out.flush()
 }

@@ -28,6 +28,7 @@ fn an_account_from_add_to_remove() {
     let mut listed = redis.run(&["account", "list", "--json"]).json();
     let client = listed[0].as_object_mut().unwrap().remove("client").unwrap();
     assert_eq!(client.as_str().unwrap().len(), 16);
+    assert!(listed[0].as_object_mut().unwrap().remove("consented").unwrap().is_u64());
     let expected = json!([{ "id": SHOP, "kind": "workspace", "aliases": ["sales@example.com"], "connections": null,
         "limit": 90, "recipients": null, "urgent_share": 0, "rate": null, "burst": null, "holds": [] }]);
     assert_eq!(listed, expected);

@@ -165,6 +165,10 @@ pub struct Account {
     /// Stands for the OAuth2 client, as [`client_hash`] makes it; accounts of one client fall and rise together.
     #[serde(default)]
     pub client: Option<String>,
+    /// When its credentials were stored last, which is when a person consented. Only what the queue says, never read when
+    /// an account is put.
+    #[serde(default)]
+    pub consented: Option<Millis>,
     /// What keeps it from sending, one hold for each reason; it sends again when none is left. Only what the queue says,
     /// never read when an account is put.
     pub holds: Vec<Hold>,
@@ -185,6 +189,7 @@ impl Account {
             rate: None,
             burst: None,
             client: None,
+            consented: None,
             holds: Vec::new(),
         }
     }

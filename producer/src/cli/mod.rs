@@ -4,6 +4,7 @@
 
 pub(crate) mod account;
 pub(crate) mod dead;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod mail;
 pub(crate) mod output;
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     /// The queue at a glance
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// What is wrong, why it matters, what mends it
+    Doctor(doctor::Doctor),
     /// What a reply of Gmail means, and what to do
     Explain(explain::Explain),
 }

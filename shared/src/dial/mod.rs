@@ -1,7 +1,9 @@
 //! Dialling, for SMTP and IMAP alike: TCP without delay, and TLS with one configuration for all connections to a server,
 //! so that sessions resume. Knows no protocol and no token.
 
+mod examine;
 mod server;
+mod validity;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub use examine::{Examined, Obstacle, examine_plain};
 pub use server::{Scheme, Server};
 
 /// ring's suites, with AES-128 first: as safe as AES-256 for what SMTP carries, and its SHA-256 has instructions of the
@@ -71,35 +74,45 @@ impl TlsDialer {
     pub async fn dial(&self) -> Result<(TlsStream<TcpStream>, Option<IpAddr>), DialError> {
         let deadline = Instant::now() + self.limit;
         let late = |_| DialError::new(Silence::Timeout, "no connection within the time limit");
-        let tcp = timeout_at(deadline, self.reach(deadline)).await.map_err(late)??;
+        let tcp = timeout_at(deadline, self.open(deadline)).await.map_err(late)??;
         let own = tcp.local_addr().ok().map(|address| address.ip());
         let shaken = timeout_at(deadline, self.tls.connect(self.name.clone(), tcp)).await.map_err(late)?;
         Ok((shaken.map_err(|error| DialError::of(&error))?, own))
     }
 
-    /// The first of the server's addresses that answers. Each gets its share of the time, so that one dead address does
-    /// not use up all of it.
-    async fn reach(&self, deadline: Instant) -> Result<TcpStream, DialError> {
+    async fn open(&self, deadline: Instant) -> Result<TcpStream, DialError> {
         let (host, port) = &self.server.connect;
-        let unreachable = |what: String| DialError::new(Silence::Unreachable, what);
-        let found = tokio::net::lookup_host((host.as_str(), *port)).await;
-        let addresses: Vec<SocketAddr> =
-            found.map_err(|error| unreachable(format!("{host} does not resolve: {error}")))?.collect();
-        let mut last = unreachable(format!("{host} has no address"));
-        for (index, address) in addresses.iter().enumerate() {
-            let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-            let share: Duration = deadline.saturating_duration_since(Instant::now()) / left;
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => last = unreachable(format!("{address}: {error}")),
-                Err(_) => last = DialError::new(Silence::Timeout, format!("{address} does not answer")),
-            }
-        }
-        Err(last)
+        reach(&resolve(host, *port).await?, deadline).await
     }
+}
+
+/// The addresses of a host, one at least.
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    let unreachable = |what: String| DialError::new(Silence::Unreachable, what);
+    let found = tokio::net::lookup_host((host, port)).await;
+    let addresses: Vec<SocketAddr> =
+        found.map_err(|error| unreachable(format!("{host} does not resolve: {error}")))?.collect();
+    if addresses.is_empty() { Err(unreachable(format!("{host} has no address"))) } else { Ok(addresses) }
+}
+
+/// The first of the addresses that answers. Each gets its share of the time, so that one dead address does not use up all
+/// of it.
+async fn reach(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialError> {
+    let unreachable = |what: String| DialError::new(Silence::Unreachable, what);
+    let mut last = unreachable("there is no address".to_owned());
+    for (index, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let share: Duration = deadline.saturating_duration_since(Instant::now()) / left;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = unreachable(format!("{address}: {error}")),
+            Err(_) => last = DialError::new(Silence::Timeout, format!("{address} does not answer")),
+        }
+    }
+    Err(last)
 }
 
 impl DialError {

@@ -263,6 +263,7 @@ pub(super) fn read_account(id: AccountId, fields: &HashMap<String, String>) -> R
         rate: field("rate").map(str::parse).transpose().map_err(wrong)?,
         burst: number("burst")?,
         client: field("client").map(str::to_owned),
+        consented: field("consented").and_then(|at| at.parse().ok()).map(Millis),
         holds,
     })
 }

@@ -72,6 +72,11 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// When it was over.
+    pub(super) fn ended(&self) -> Millis {
+        Millis(self.since + STEP)
+    }
+
     /// When all of it is older than 24 hours.
     pub(super) fn frees_at(&self) -> Millis {
         Millis(self.since + STEP + DAY)

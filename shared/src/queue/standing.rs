@@ -28,6 +28,8 @@ pub struct Standing {
     pub connections: u32,
     /// Workers with a living session.
     pub workers: u64,
+    /// About when it delivered last, as far as its ledger goes back; `None`: not in the last day.
+    pub last_delivery: Option<Millis>,
     pub(super) steps: Vec<Step>,
     /// Up to when its rate is used up, as a GCRA (`tat` in `lua/limits.lua`).
     pub(super) rate_used_to: f64,
@@ -73,10 +75,11 @@ impl Standing {
     pub(super) fn new(account: Account, state: &State, steps: Vec<Step>, now: Millis) -> Self {
         let budget = reckon(&account, state, &steps, now);
         let permits = state.permits;
+        let last_delivery = steps.iter().filter(|step| step.messages > 0).map(Step::ended).max();
         let steps = steps.into_iter().filter(|step| step.frees_at() > now).collect();
         let connections = account.connections.unwrap_or(ACCOUNT_CONNECTIONS);
         let rate_used_to = state.rate_used_to;
-        Self { account, budget, waiting: [0; 3], permits, connections, workers: 0, steps, rate_used_to }
+        Self { account, budget, waiting: [0; 3], permits, connections, workers: 0, last_delivery, steps, rate_used_to }
     }
 
     /// The places for messages, of which a share in per cent is not for this mail; `None`: there is no limit.

@@ -4,8 +4,10 @@
 //! This is the only module that reads the environment.
 
 mod groups;
+mod imap;
 mod source;
 
 pub(crate) use groups::ACCOUNT_CONNECTIONS;
 pub use groups::{ConsentSettings, LimitSettings, LogFormat, LogSettings, RedisSettings, TlsSettings, TokenSettings};
+pub use imap::imap_server;
 pub use source::{SettingsError, Source};

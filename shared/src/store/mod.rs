@@ -3,6 +3,8 @@
 mod connection;
 pub mod keys;
 mod script;
+mod vitals;
 
 pub use connection::{Store, StoreError};
 pub use script::Script;
+pub use vitals::{Told, Vitals};

@@ -29,6 +29,7 @@ struct Parts {
     issued: Millis,
     expires: Millis,
     fence: u64,
+    scope: Option<String>,
 }
 
 /// How old a token is.
@@ -52,13 +53,30 @@ struct Stored<'a> {
     issued: Millis,
     expires: Millis,
     fence: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<std::borrow::Cow<'a, str>>,
 }
 
 impl AccessToken {
     /// A token that was asked for at `issued` and ends at `expires`, by this machine's clock.
     #[must_use]
     pub fn new(secret: SecretString, issued: Millis, expires: Millis, fence: u64) -> Self {
-        Self(Arc::new(Parts { secret, issued, expires, fence }))
+        Self(Arc::new(Parts { secret, issued, expires, fence, scope: None }))
+    }
+
+    /// The same with what it may be used for, as the token endpoint said.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Option<String>) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.0) {
+            parts.scope = scope;
+        }
+        self
+    }
+
+    /// What it may be used for, words parted by blanks; `None`: the token endpoint did not say.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.0.scope.as_deref()
     }
 
     /// The token itself: for `AUTH` only.
@@ -137,13 +155,17 @@ impl AccessToken {
             issued: self.0.issued,
             expires: self.0.expires,
             fence: self.0.fence,
+            scope: self.scope().map(Into::into),
         };
         secret::json(&stored).ok()
     }
 
     pub(super) fn from_stored(bytes: &[u8]) -> Option<Self> {
         let stored: Stored<'_> = serde_json::from_slice(bytes).ok()?;
-        Some(Self::new(stored.token.into_owned().into(), stored.issued, stored.expires, stored.fence))
+        Some(
+            Self::new(stored.token.into_owned().into(), stored.issued, stored.expires, stored.fence)
+                .with_scope(stored.scope.map(std::borrow::Cow::into_owned)),
+        )
     }
 }
 
@@ -216,9 +238,10 @@ mod tests {
 
     #[test]
     fn debug_hides_the_secret_and_the_stored_form_returns() {
-        let token = token(10);
+        let token = token(10).with_scope(Some("https://mail.google.com/".to_owned()));
         assert!(!format!("{token:?}").contains("secret"));
         let again = AccessToken::from_stored(&token.to_stored().unwrap()).unwrap();
         assert!(again.has_same_secret(&token) && again.fence() == 7 && again.expires() == token.expires());
+        assert_eq!(again.scope(), Some("https://mail.google.com/"));
     }
 }

@@ -72,10 +72,7 @@ impl Clients {
             Ok(_) | Err(TokenError::Consent { .. }) => ("good", "", GOOD),
             // What a service account is refused may concern one of its users only: it is told account by account.
             Err(
-                TokenError::Passing { .. }
-                | TokenError::Service(_)
-                | TokenError::NoCredentials
-                | TokenError::Sealed(_),
+                TokenError::Passing { .. } | TokenError::Service(_) | TokenError::NoCredentials | TokenError::Sealed(_),
             ) => ("nothing", "", Duration::ZERO),
         };
         if !leave.is_first && state != "bad" {

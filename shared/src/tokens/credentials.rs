@@ -14,6 +14,7 @@ use super::service_account::ServiceAccount;
 use super::service_keys;
 use crate::account::AccountId;
 use crate::address::Address;
+use crate::clock::Millis;
 use crate::secret;
 use crate::store::{Script, Store, StoreError};
 
@@ -98,8 +99,9 @@ enum Plain<'a> {
     },
 }
 
-/// Stores an account's credentials. Its shared access token goes, since it came from the credentials before. The key of a
-/// service account takes the place of the one that was stored for it, for all its accounts.
+/// Stores an account's credentials. Its shared access token goes, since it came from the credentials before; the time is
+/// noted as that of the consent. The key of a service account takes the place of the one that was stored for it, for all its
+/// accounts.
 ///
 /// # Errors
 /// If they cannot be sealed or Redis does not take them.
@@ -122,6 +124,8 @@ pub async fn save(
         .set(keys.sealed(account), seal(sealer, account, credentials)?)
         .ignore()
         .del((keys.token(account), keys.token_forced(account), keys.token_rest(account)))
+        .ignore()
+        .hset(keys.account(account), "consented", Millis::now().0)
         .ignore()
         .query_async::<()>(&mut store.connection())
         .await

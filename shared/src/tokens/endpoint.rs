@@ -20,7 +20,7 @@ const LONGEST_BODY: usize = 64 * 1024;
 /// Where tokens are asked for.
 #[derive(Clone)]
 pub(super) struct Endpoint {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     url: TokenUrl,
 }
 
@@ -89,7 +89,7 @@ fn tls_config(tls: &TlsSettings) -> Result<ClientConfig, String> {
 }
 
 /// An error with its causes: reqwest's own text names none.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

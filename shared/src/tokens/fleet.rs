@@ -197,7 +197,7 @@ impl Inner {
         let (issued, grant) = asked?;
         slot.figures.refreshed(reason);
         let lifetime = grant.lifetime.min(LONGEST_LIFE);
-        let token = AccessToken::new(grant.access, issued, issued.after(lifetime), lock.fence);
+        let token = AccessToken::new(grant.access, issued, issued.after(lifetime), lock.fence).with_scope(grant.scope);
         slot.keep(&token);
         tracing::info!(
             account.hash = account.hashed(),

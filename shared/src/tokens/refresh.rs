@@ -30,6 +30,8 @@ pub struct Grant {
     pub access: SecretString,
     /// How long it lives.
     pub lifetime: Duration,
+    /// What it may be used for, as the endpoint says: words parted by blanks.
+    pub scope: Option<String>,
     /// A new refresh token, if the endpoint sent one: the old one may be dead.
     pub refresh: Option<SecretString>,
 }
@@ -66,6 +68,9 @@ impl Refresher {
         Ok(Grant {
             access: access.clone().into(),
             lifetime: answer.expires_in().unwrap_or(UNTOLD_LIFETIME),
+            scope: answer
+                .scopes()
+                .map(|scopes| scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")),
             refresh: answer.refresh_token().map(|token| token.secret().clone().into()),
         })
     }

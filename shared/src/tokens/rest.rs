@@ -33,10 +33,9 @@ pub(super) fn after(error: &TokenError, failed_before: u32) -> Rest {
         TokenError::Consent { error, .. } => Rest { span: CONSENT, text: format!("{CONSENT_WORD} {error}") },
         // A wrong client has a circuit of its own (`client`), a service account's accounts are held; the others never reach the
         // endpoint.
-        TokenError::Client { .. }
-        | TokenError::Service(_)
-        | TokenError::NoCredentials
-        | TokenError::Sealed(_) => Rest { span: Duration::ZERO, text: String::new() },
+        TokenError::Client { .. } | TokenError::Service(_) | TokenError::NoCredentials | TokenError::Sealed(_) => {
+            Rest { span: Duration::ZERO, text: String::new() }
+        }
     }
 }
 

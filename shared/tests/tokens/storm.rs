@@ -44,7 +44,7 @@ async fn after_an_outage_the_requests_are_few_and_scattered() {
     let asked = endpoint.asked.lock().unwrap().clone();
     let (during, after): (Vec<_>, Vec<_>) = asked.into_iter().skip(1).partition(|at| *at < back);
     let after: Vec<Duration> = after.into_iter().map(|at| at - back).collect();
-    let busiest = after.iter().map(|from| after.iter().filter(|at| (*from..*from + SLICE).contains(&at)).count()).max();
+    let busiest = after.iter().map(|from| after.iter().filter(|at| (*from..*from + SLICE).contains(at)).count()).max();
     let busiest = busiest.unwrap_or_default();
     println!("{PROCESSES} processes, {ACCOUNTS} accounts: {} requests in {OUTAGE:?} of outage", during.len());
     println!("{} after it, at most {busiest} of them in {SLICE:?}, over {:?}", after.len(), after.iter().max());

@@ -2,6 +2,7 @@
 //!
 //! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
 
+mod dns_server;
 mod finder;
 mod frozen;
 mod http;
@@ -12,6 +13,7 @@ mod rig;
 mod splitmix;
 mod token;
 
+pub use dns_server::DnsServer;
 pub use finder::Finder;
 pub use frozen::frozen;
 pub use http::{HttpAnswer, http};

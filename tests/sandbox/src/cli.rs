@@ -104,6 +104,7 @@ impl Cli {
             close_sessions_at_expiry: self.close_sessions_at_expiry,
             index_delay: self.index_delay,
             gmail_search: !self.no_gmail_search,
+            xoauth2: true,
             seed: self.seed,
         }
     }

@@ -2,7 +2,7 @@
 //! Reads no environment and no file: the binary and the tests hand everything in.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub struct Config {
     pub index_delay: Duration,
     /// Offer Gmail's own search over IMAP (X-GM-EXT-1).
     pub gmail_search: bool,
+    /// Offer XOAUTH2 over SMTP.
+    pub xoauth2: bool,
     /// Seed of the faults that fire by probability.
     pub seed: u64,
 }
@@ -68,6 +70,7 @@ impl Default for Config {
             close_sessions_at_expiry: false,
             index_delay: Duration::ZERO,
             gmail_search: true,
+            xoauth2: true,
             seed: 1,
         }
     }
@@ -95,6 +98,10 @@ pub struct ConfigChange {
     pub index_delay_ms: Option<u64>,
     /// Offer Gmail's own search over IMAP.
     pub gmail_search: Option<bool>,
+    /// Offer XOAUTH2 over SMTP.
+    pub xoauth2: Option<bool>,
+    /// Milliseconds that the `Date` of the HTTP side is ahead of the clock; below 0: behind it.
+    pub date_ahead_ms: Option<i64>,
 }
 
 /// The settings in force, read on every command without a lock.
@@ -109,6 +116,8 @@ pub(crate) struct Settings {
     close_sessions_at_expiry: AtomicBool,
     index_delay_ms: AtomicU64,
     gmail_search: AtomicBool,
+    xoauth2: AtomicBool,
+    date_ahead_ms: AtomicI64,
 }
 
 impl Settings {
@@ -123,6 +132,8 @@ impl Settings {
             close_sessions_at_expiry: AtomicBool::new(config.close_sessions_at_expiry),
             index_delay_ms: AtomicU64::new(millis(config.index_delay)),
             gmail_search: AtomicBool::new(config.gmail_search),
+            xoauth2: AtomicBool::new(config.xoauth2),
+            date_ahead_ms: AtomicI64::new(0),
         }
     }
 
@@ -144,11 +155,15 @@ impl Settings {
             (&self.pipelining, change.pipelining),
             (&self.close_sessions_at_expiry, change.close_sessions_at_expiry),
             (&self.gmail_search, change.gmail_search),
+            (&self.xoauth2, change.xoauth2),
         ];
         for (setting, value) in switches {
             if let Some(value) = value {
                 setting.store(value, Ordering::Relaxed);
             }
+        }
+        if let Some(ahead) = change.date_ahead_ms {
+            self.date_ahead_ms.store(ahead, Ordering::Relaxed);
         }
     }
 
@@ -164,6 +179,8 @@ impl Settings {
             close_sessions_at_expiry: Some(self.close_sessions_at_expiry()),
             index_delay_ms: Some(self.index_delay_ms()),
             gmail_search: Some(self.gmail_search()),
+            xoauth2: Some(self.xoauth2()),
+            date_ahead_ms: Some(self.date_ahead_ms()),
         }
     }
 
@@ -197,6 +214,14 @@ impl Settings {
 
     pub(crate) fn index_delay_ms(&self) -> u64 {
         self.index_delay_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn xoauth2(&self) -> bool {
+        self.xoauth2.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn date_ahead_ms(&self) -> i64 {
+        self.date_ahead_ms.load(Ordering::Relaxed)
     }
 
     pub(crate) fn gmail_search(&self) -> bool {

@@ -4,14 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use postroom_shared::settings::Source;
-
-use postroom_shared::dial::{Scheme, Server};
+use postroom_shared::dial::Server;
+use postroom_shared::settings::{Source, imap_server};
 use postroom_shared::smtp::SmtpSettings;
-
-const URL: &str = "POSTROOM_IMAP_URL";
-const FORM: &str = "write imaps://imap.gmail.com:993, if need be with ?connect=HOST:PORT, or off";
-const GMAILS: [&str; 2] = ["smtp.gmail.com", "smtp-relay.gmail.com"];
 
 /// What becomes of a mail with an uncertain end if Sent could not be asked until the mail's deadline, or is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,7 +72,7 @@ impl SentSettings {
     pub fn read(source: &mut Source, smtp: &SmtpSettings) -> Self {
         let seconds = Duration::from_secs;
         Self {
-            server: read_url(source, smtp),
+            server: imap_server(source, smtp),
             allowance: source.span("POSTROOM_SENT_ALLOWANCE", seconds(120), Duration::ZERO, seconds(3_600)),
             uncertain: source.parse("POSTROOM_UNCERTAIN", Uncertain::default()),
             connect_timeout: seconds(15),
@@ -88,26 +83,13 @@ impl SentSettings {
     }
 }
 
-fn read_url(source: &mut Source, smtp: &SmtpSettings) -> Option<Server> {
-    let Some(text) = source.text(URL) else {
-        let is_gmail = GMAILS.contains(&smtp.host.as_str()) && smtp.connect.0 == smtp.host;
-        return is_gmail.then(|| Server::named(Scheme::Imaps, "imap.gmail.com"));
-    };
-    if text.trim() == "off" {
-        return None;
-    }
-    match Server::parse(Scheme::Imaps, text.trim()) {
-        Ok(server) => Some(server),
-        Err(what) => {
-            source.fault(URL, &format!("{what}: {FORM}"));
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use postroom_shared::dial::Scheme;
+
     use super::*;
+
+    const URL: &str = "POSTROOM_IMAP_URL";
 
     fn read(pairs: &[(&str, &str)]) -> (SentSettings, String) {
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -82,6 +82,7 @@ fn wanted(add: Add, known: Option<&Account>, client: Option<String>) -> Account 
         rate: add.rate.or(known.and_then(|known| known.rate)),
         burst: add.burst.or(known.and_then(|known| known.burst)),
         client: client.or(known.and_then(|known| known.client.clone())),
+        consented: None,
         holds: Vec::new(),
     }
 }

@@ -84,12 +84,7 @@ pub(super) async fn show(id: &AccountId, json: bool, context: &mut Context) -> R
     print(&standing, service.as_ref(), &tokens, &mut context.out)
 }
 
-fn print(
-    standing: &Standing,
-    service: Option<&Service>,
-    tokens: &FleetFigures,
-    out: &mut Out,
-) -> Result<(), Failure> {
+fn print(standing: &Standing, service: Option<&Service>, tokens: &FleetFigures, out: &mut Out) -> Result<(), Failure> {
     let account = &standing.account;
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());

@@ -8,6 +8,8 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
+mod doctor;
+mod doctor_around;
 mod doubt;
 mod fleet;
 mod holds;

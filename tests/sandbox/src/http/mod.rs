@@ -12,6 +12,11 @@ mod token;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::HeaderValue;
+use axum::http::header::DATE;
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 
@@ -50,5 +55,20 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/service-accounts/{email}", delete(api::remove_service_account))
         .route("/api/config", get(api::config).post(api::set_config))
         .route("/api/reset", post(api::reset))
+        .layer(map_response_with_state(Arc::clone(&state), shift_date))
         .with_state(state)
+}
+
+/// Tells another time than the clock's, if that is asked for.
+async fn shift_date(Shared(state): Shared<Arc<State>>, mut response: Response) -> Response {
+    let ahead = state.settings.date_ahead_ms();
+    if ahead != 0 {
+        let time = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_millis(ahead));
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        let text = time.and_then(|time| printer.timestamp_to_rfc9110_string(&time));
+        if let Some(date) = text.ok().and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(DATE, date);
+        }
+    }
+    response
 }

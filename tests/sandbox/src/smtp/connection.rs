@@ -175,7 +175,11 @@ impl Connection {
             "smtp.gmail.com at your service, [127.0.0.1]",
             &size,
             "8BITMIME",
-            "AUTH LOGIN PLAIN XOAUTH2 PLAIN-CLIENTTOKEN OAUTHBEARER XOAUTH",
+            if settings.xoauth2() {
+                "AUTH LOGIN PLAIN XOAUTH2 PLAIN-CLIENTTOKEN OAUTHBEARER XOAUTH"
+            } else {
+                "AUTH LOGIN PLAIN"
+            },
             "ENHANCEDSTATUSCODES",
         ];
         if settings.pipelining() {

@@ -35,7 +35,7 @@ impl Connection {
             Some(replies::ALREADY_LOGGED_IN)
         } else if self.transaction.is_some() {
             Some(replies::LOGIN_INSIDE_MAIL)
-        } else if mechanism != "XOAUTH2" {
+        } else if mechanism != "XOAUTH2" || !self.state.settings.xoauth2() {
             Some(replies::UNKNOWN_MECHANISM)
         } else {
             None
