@@ -154,7 +154,8 @@ mod tests {
             STANDARD.encode([1, 7, 200, 3, 4, 5, 6, 99, 8, 9, 1]),
         ] {
             let told = finder.search("a log", format!("x\nline {text} end").as_bytes());
-            assert_eq!(told.len(), 1, "{text}: {told:?}");
+            // A value of which parts stand plainly in its other form is told for both.
+            assert!((1..=2).contains(&told.len()), "{text}: {told:?}");
             assert!(told[0].contains("a log, after: line "), "{told:?}");
         }
         assert_eq!(finder.values(), 2);

@@ -159,7 +159,7 @@ async fn consent_revoked() {
     told.is(&[("consent-gone", "error")]);
     let gone = told.finding("consent-gone");
     assert!(gone["what"].as_str().unwrap().contains("invalid_grant"), "{gone}");
-    assert!(gone["mend"].as_str().unwrap().contains("postroom account add alice@example.com"), "{gone}");
+    assert!(gone["mend"].as_str().unwrap().contains("postroom account login alice@example.com"), "{gone}");
     // Given a moment ago: it cannot be the seven days of Testing.
     let causes: Vec<_> = gone["causes"].as_array().unwrap().iter().map(|it| it["cause"].as_str().unwrap()).collect();
     assert!(causes.contains(&"password") && causes.contains(&"revoked") && !causes.contains(&"testing"), "{causes:?}");
@@ -249,11 +249,11 @@ async fn keys_and_sealed_records() {
 
     let redis = &clinic.rig.redis;
     let key = clinic.sealed_key(ALICE).await;
+    let record: Vec<u8> = redis.ask(&["GET", &key]).await.unwrap();
     clinic.admit(BOB, &Sandbox::refresh_token(BOB), CLIENT_ID).await;
     redis.ask::<i64>(&["COPY", &clinic.sealed_key(BOB).await, &key, "REPLACE"]).await.unwrap();
     clinic.ask().await.is(&[("credentials-swapped", "error")]);
     // Cut to ten bytes; `SETRANGE` would lengthen it.
-    let record: Vec<u8> = redis.ask(&["GET", &key]).await.unwrap();
     let mut connection = redis.connection().await.unwrap();
     let set = |bytes: Vec<u8>| redis::cmd("SET").arg(&key).arg(bytes).to_owned();
     set(record[..10].to_vec()).query_async::<()>(&mut connection).await.unwrap();
