@@ -320,9 +320,14 @@ async fn mails_taken_for_spam_hold_the_account_after_three_in_the_whole_fleet() 
     let hold = setup.held(&alice).await;
     assert_eq!(hold.reason, Reason::Reputation);
     assert!(hold.note.contains("unsolicited") && hold.note.contains("Postmaster"), "{}", hold.note);
-    assert_eq!(setup.refusals(550), 4, "{}", workers[0].log());
-    let stats = setup.queue.stats().await.unwrap();
-    assert_eq!((stats.states["dead"], stats.states["ready"]), (3, 17));
+    // The fourth holds; up to two others may have been on their way over the account's other connections.
+    until("the rest to be back", PATIENCE, || async {
+        let stats = setup.queue.stats().await?;
+        Ok(((stats.states["dead"], stats.states["ready"]) == (3, 17)).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!((4..=6).contains(&setup.refusals(550)), "{}: {}", setup.refusals(550), workers[0].log());
     let dead = in_state(&setup.queue, ids[0], MailState::Dead).await;
     assert_eq!(dead.reason, Some(Reason::Reputation));
 }
