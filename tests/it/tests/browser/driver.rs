@@ -65,11 +65,17 @@ impl Browser {
         self.ask("POST", &format!("/element/{element}/value"), &json!({ "text": text })).await.map(drop)
     }
 
-    /// What a person can read on the page.
+    /// What a person can read on the page. If another page takes its place meanwhile, what stands on that one.
     pub(crate) async fn text(&self) -> anyhow::Result<String> {
-        let element = self.find("body").await?;
-        let text = self.ask("GET", &format!("/element/{element}/text"), &Value::Null).await?;
-        Ok(text.as_str().context("no text")?.to_owned())
+        postroom_it::until("a page that stays", PATIENCE, || async {
+            let element = self.find("body").await?;
+            match self.ask("GET", &format!("/element/{element}/text"), &Value::Null).await {
+                Ok(text) => Ok(Some(text.as_str().context("no text")?.to_owned())),
+                Err(error) if error.to_string().contains("stale element") => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 
     /// The page as it is written.
