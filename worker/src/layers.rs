@@ -151,10 +151,11 @@ fn handed_back(claim: &mut Claim) -> Attempted {
 
 /// The attempt is gone: what is known is what the queue was told. Those to whom the bytes were leaving may have them.
 fn broken_off(claim: &mut Claim, reason: Reason, others: Verdict) -> Attempted {
-    claim.recipients = claim.begun.noted().or_else(|| claim.recipients.take());
-    let noted = claim.begun.noted().map(|noted| noted.in_doubt).filter(|places| !places.is_empty());
+    let noted = claim.begun.noted();
+    let leaving = noted.as_ref().map(|noted| noted.in_doubt.clone()).filter(|places| !places.is_empty());
+    claim.recipients = noted.or_else(|| claim.recipients.take());
     let may_have_it =
-        |place: &usize| claim.begun.is_leaving() && noted.as_ref().is_none_or(|places| places.contains(place));
+        |place: &usize| claim.begun.is_leaving() && leaving.as_ref().is_none_or(|places| places.contains(place));
     let open = claim.open();
     let verdict = |place: &usize| if may_have_it(place) { Verdict::BrokenOff(reason) } else { others };
     Attempted { findings: open.iter().map(|place| (*place, verdict(place))).collect(), ..Attempted::default() }

@@ -114,7 +114,10 @@ impl Turns {
         look: &mut Option<Instant>,
         pauses: &mut ExponentialBackoff,
     ) {
-        let mut asking = self.ask(shard, ends.len(), begins).await;
+        let mut asking = self.ask(shard, ends.len(), begins, pauses).await;
+        if ends.is_empty() && asking.begins.is_empty() && asking.wants.is_none() {
+            return;
+        }
         let mails: Vec<MailId> = asking.begins.iter().map(|begin| begin.id).collect();
         loop {
             let claim = asking.wants.as_ref().map(|(free, fewer)| Claim {
@@ -136,7 +139,7 @@ impl Turns {
                     if asking.wants.take().is_some() {
                         self.flight.want_mending(shard);
                     }
-                    tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
+                    rest(pauses).await;
                     if ends.is_empty() && mails.is_empty() {
                         return;
                     }
@@ -147,7 +150,7 @@ impl Turns {
 
     /// What to tell and ask besides the ends. The hint is taken before the question, so that one that comes meanwhile is not
     /// lost; it stays if nothing can be asked for: a settlement frees a slot and looks again.
-    async fn ask(&self, shard: u16, ends: usize, mut begins: Vec<Begin>) -> Asking {
+    async fn ask(&self, shard: u16, ends: usize, mut begins: Vec<Begin>, pauses: &mut ExponentialBackoff) -> Asking {
         // Without a session there is nothing to ask for; the keeper hints when there is one.
         let session = self.sessions.open(shard);
         // Who comes with an older session has lost its lease.
@@ -163,6 +166,7 @@ impl Turns {
         if mends && let Err(error) = self.mend(shard, session).await {
             warn!(%error, "the queue cannot be told what this worker has: trying again");
             self.flight.want_mending(shard);
+            rest(pauses).await;
             return asking;
         }
         asking.wants = Some((free, self.lanes.fewer(shard)));
@@ -271,6 +275,10 @@ fn fill<T>(coming: &mut mpsc::UnboundedReceiver<T>, batch: &mut Vec<T>) {
     {
         batch.push(next);
     }
+}
+
+async fn rest(pauses: &mut ExponentialBackoff) {
+    tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -11,15 +11,13 @@ use postroom_shared::queue::{Queue, Standing};
 use postroom_shared::reason::Reason;
 use postroom_shared::reply::{Reply, Stage};
 use postroom_shared::smtp::{Connection, Dialer};
+use postroom_shared::tokens::consent::SCOPE;
 use postroom_shared::tokens::{AccessToken, AfterRefusal, Sealer, TokenError, Tokens};
 
 use super::accounts::consent_gone;
 use super::finding::Finding;
 use super::ids::Id;
 use super::settings::DoctorSettings;
-
-/// The scope that opens SMTP and IMAP.
-const SCOPE: &str = "https://mail.google.com/";
 
 /// What is needed to get tokens and to log in.
 pub(crate) struct Access {

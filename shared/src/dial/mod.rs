@@ -30,6 +30,25 @@ fn provider() -> CryptoProvider {
     provider
 }
 
+/// How TLS is spoken: `roots` are trusted beside the public ones.
+///
+/// # Errors
+/// If it cannot be set up; the text says why.
+pub(crate) fn tls_config(provider: CryptoProvider, roots: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
+    let mut trusted = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    for root in roots {
+        trusted
+            .add(root.clone())
+            .map_err(|error| format!("POSTROOM_TLS_CA_FILE holds an unusable certificate: {error}"))?;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    Ok(config)
+}
+
 /// Opens TLS connections to one server.
 pub struct TlsDialer {
     server: Server,
@@ -55,15 +74,7 @@ impl TlsDialer {
     /// If TLS cannot be set up; the text says why.
     pub fn new(server: Server, roots: &[CertificateDer<'static>], limit: Duration) -> Result<Self, String> {
         let name = ServerName::try_from(server.host.clone()).map_err(|error| format!("{}: {error}", server.host))?;
-        let mut trusted = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        for root in roots {
-            trusted.add(root.clone()).map_err(|error| format!("POSTROOM_TLS_CA_FILE: {error}"))?;
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS cannot be set up: {error}"))?
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
+        let config = tls_config(provider(), roots)?;
         Ok(Self { server, name, tls: TlsConnector::from(Arc::new(config)), limit })
     }
 

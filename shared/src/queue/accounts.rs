@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Queue;
-use super::push::millis;
 use super::session::wrong;
 use crate::account::{Account, AccountId, Hold, Pause};
 use crate::clock::Millis;
+use crate::clock::millis;
 use crate::reason::Reason;
 use crate::store::StoreError;
 use crate::store::keys::ACCOUNTS;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::Queue;
 use super::job::Job;
 use super::mails::MailState;
-use super::push::millis;
 use super::session::wrong;
 use super::timeline::{Event, What};
 use crate::account::AccountId;
 use crate::address::Address;
 use crate::clock::Millis;
+use crate::clock::millis;
 use crate::id::MailId;
 use crate::store::StoreError;
 

@@ -9,10 +9,10 @@ use redis::{FromRedisValue, ScriptInvocation, Value};
 
 use super::Queue;
 use super::job::{Job, JobError};
-use super::push::millis;
 use super::session::{SessionId, read_next_in, wrong};
 use crate::account::AccountId;
 use crate::clock::Millis;
+use crate::clock::millis;
 use crate::id::MailId;
 use crate::store::StoreError;
 

@@ -8,7 +8,7 @@ use super::Queue;
 use super::job::{Job, JobError};
 use super::pools::Pooled;
 use crate::account::AccountId;
-use crate::clock::Millis;
+use crate::clock::{Millis, millis};
 use crate::id::MailId;
 use crate::mail::Priority;
 use crate::store::StoreError;
@@ -191,8 +191,4 @@ pub(crate) fn digest(parts: &[&[u8]]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
     }
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Queue;
-use super::push::millis;
 use crate::account::AccountId;
+use crate::clock::millis;
 use crate::id::MailId;
 use crate::store::StoreError;
 use crate::store::keys::wake_channel;

@@ -4,9 +4,9 @@ use redis::Value;
 
 use super::Queue;
 use super::claim::{Claim, ClaimAnswer, read, read_answer};
-use super::push::millis;
 use super::session::SessionId;
 use super::settle::{Settled, Settlement, add_delivery, add_settlement, read_settled};
+use crate::clock::millis;
 use crate::id::MailId;
 use crate::store::StoreError;
 

@@ -12,7 +12,7 @@ use super::rest;
 use super::seal::{Purpose, SealError, Sealer};
 use super::unreadable::Unreadable;
 use crate::account::AccountId;
-use crate::clock::Millis;
+use crate::clock::{Millis, millis};
 use crate::store::{Script, Store, StoreError};
 
 /// Longer than the tries of one refresh take (see `pauses`): 4 s and one more HTTP time limit.
@@ -233,8 +233,4 @@ impl Cache {
 
 fn counting(script: &str) -> Script {
     Script::new(&[include_str!("count.lua"), script])
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

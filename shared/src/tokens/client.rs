@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::credentials::Credentials;
 use super::error::TokenError;
 use super::pauses::Pauses;
+use crate::clock::millis;
 use crate::store::{Script, Store, StoreError};
 
 /// A first request takes as long at most.
@@ -104,8 +105,4 @@ fn tag(credentials: &Credentials) -> String {
         }
     }
     digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

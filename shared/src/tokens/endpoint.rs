@@ -2,14 +2,14 @@
 //!
 //! `oauth2` drops the status and keeps the body in its errors: neither those errors nor a body may ever leave this folder.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use oauth2::{HttpRequest, HttpResponse, TokenUrl};
 use reqwest::redirect::Policy;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::crypto::ring::default_provider;
 
 use super::answer::{RefreshError, refusal};
+use crate::dial::tls_config;
 use crate::settings::{TlsSettings, TokenSettings};
 
 /// The time limit of one request: shorter than the life of the fleet's lock.
@@ -31,7 +31,7 @@ impl Endpoint {
     /// If TLS cannot be set up; the text says why.
     pub(super) fn new(settings: &TokenSettings, tls: &TlsSettings) -> Result<Self, String> {
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config(tls)?)
+            .tls_backend_preconfigured(tls_config(default_provider(), &tls.extra_roots)?)
             .redirect(Policy::none())
             .no_proxy()
             .timeout(TIME_LIMIT)
@@ -71,21 +71,6 @@ impl Endpoint {
         *answer.headers_mut() = headers.clone();
         Ok(answer)
     }
-}
-
-fn tls_config(tls: &TlsSettings) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    for root in &tls.extra_roots {
-        roots
-            .add(root.clone())
-            .map_err(|error| format!("POSTROOM_TLS_CA_FILE holds an unusable certificate: {error}"))?;
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
 }
 
 /// An error with its causes: reqwest's own text names none.

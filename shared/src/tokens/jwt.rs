@@ -10,12 +10,10 @@ use secrecy::SecretString;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::consent::SCOPE;
 use super::service_account::{KeyFileError, ServiceAccount};
 use crate::account::AccountId;
 use crate::clock::Millis;
-
-/// The one scope that SMTP and IMAP take.
-pub(super) const SCOPE: &str = "https://mail.google.com/";
 
 /// Google takes at most an hour from `iat` to `exp`.
 const LIFE: u64 = 3_600;

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::answer::RefreshError;
-use super::jwt::SCOPE;
+use super::consent::SCOPE;
 use super::service_account::ServiceAccount;
 use crate::address::mask_addresses;
 

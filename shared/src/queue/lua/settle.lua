@@ -37,24 +37,12 @@ local function settle_account(a, sum)
   if first then wake_for(a, 8) end
 end
 
-local function drop_load(s, a)
-  local of = loads[s]
-  if not of then
-    of = {}
-    loads[s] = of
-  end
-  of[a] = (of[a] or 0) + 1
-end
-
 -- The mail is with its session no more.
 local function put_aside(s, id, a)
-  local ids = ended[s]
-  if not ids then
-    ids = {}
-    ended[s] = ids
-  end
+  if not ended[s] then ended[s], loads[s] = {}, {} end
+  local ids, of = ended[s], loads[s]
   ids[#ids + 1] = id
-  drop_load(s, a)
+  of[a] = (of[a] or 0) + 1
 end
 
 -- A mail that went at its first lease has no log: all there is to tell lies in the record.
