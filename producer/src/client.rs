@@ -10,7 +10,7 @@ use futures::future::join_all;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::Fault;
-use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue};
+use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue, RescheduleError};
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use postroom_shared::store::StoreError;
 use serde::Serialize;
@@ -88,6 +88,17 @@ pub enum Cancelled {
     /// It will not go.
     Done,
     /// It was too late: the mail is in this state.
+    TooLate(MailState),
+    /// There is no such mail (any more).
+    Unknown,
+}
+
+/// What became of a wish to give a mail another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rescheduled {
+    /// It goes at that time.
+    Done,
+    /// It was too late: the mail is in this state. One that was tried already is told as [`MailState::Retry`].
     TooLate(MailState),
     /// There is no such mail (any more).
     Unknown,
@@ -253,6 +264,19 @@ impl Client {
             Some(Ok(())) => Cancelled::Done,
             Some(Err(state)) => Cancelled::TooLate(state),
             None => Cancelled::Unknown,
+        })
+    }
+
+    /// Gives a mail that no worker has yet, and that was not tried yet, another time; one that has passed means now. Its
+    /// deadline moves with it.
+    ///
+    /// # Errors
+    /// If the time is more than 30 days ahead, or Redis did not do it.
+    pub async fn reschedule(&self, id: MailId, send_at: Millis) -> Result<Rescheduled, RescheduleError> {
+        Ok(match self.queue.reschedule(id, send_at).await? {
+            Some(Ok(())) => Rescheduled::Done,
+            Some(Err(state)) => Rescheduled::TooLate(state),
+            None => Rescheduled::Unknown,
         })
     }
 }

@@ -30,6 +30,7 @@ use crate::store::StoreError;
 ///                 │          │ └────▶ dead ──▶ ready | discarded
 ///                 └──────────┘ (handed back, lease lost)
 /// scheduled, ready, retry ──▶ cancelled
+/// scheduled, ready (not tried yet) ──▶ scheduled, ready: another time
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

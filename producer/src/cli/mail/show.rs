@@ -104,6 +104,7 @@ fn told(event: &Event) -> (String, String) {
             ("doubled".to_owned(), "a worker delivered it that had lost its lease: it went out twice".to_owned())
         }
         What::Cancelled => ("cancelled".to_owned(), String::new()),
+        What::Rescheduled { to } => ("rescheduled".to_owned(), format!("to {to}")),
         What::Retried { via: None } => ("retried".to_owned(), "by an operator".to_owned()),
         What::Retried { via: Some(via) } => ("retried".to_owned(), format!("by an operator, through {}", via.reveal())),
         What::Moved { from, to, why } => {
