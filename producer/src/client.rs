@@ -40,6 +40,8 @@ pub struct Sent {
     pub id: MailId,
     /// The same mail came before with the same idempotency key; this is its id, and nothing was stored now.
     pub known: bool,
+    /// It is a test mail: nothing is sent.
+    pub test: bool,
     /// When it may go, if that is not now.
     pub send_at: Option<Millis>,
 }
@@ -297,9 +299,10 @@ fn panicked() -> Turned {
 }
 
 fn answer(job: &NewJob, pushed: Result<Pushed, PushError>) -> Result<Sent, SendError> {
+    let (test, send_at) = (job.account.is_test(), job.send_at);
     match pushed {
-        Ok(Pushed::New(id)) => Ok(Sent { id, known: false, send_at: job.send_at }),
-        Ok(Pushed::Same(id)) => Ok(Sent { id, known: true, send_at: job.send_at }),
+        Ok(Pushed::New(id)) => Ok(Sent { id, known: false, test, send_at }),
+        Ok(Pushed::Same(id)) => Ok(Sent { id, known: true, test, send_at }),
         Err(PushError::Conflict(id)) => Err(SendError::Conflict(id)),
         Err(error @ PushError::NoAccount) => {
             Err(Refusal::from(Fault { field: "account".to_owned(), message: error.to_string() }).into())

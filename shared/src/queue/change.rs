@@ -30,6 +30,12 @@ pub enum ViaError {
          declare it with `postroom account add ACCOUNT --alias FROM --keep-credentials`, or retry it through its own account"
     )]
     OtherFrom(Address),
+    /// A test mail stays one, and no other becomes one.
+    #[error(
+        "a test mail is never sent through a real account, nor a live mail through that of test mode: hand it over anew in \
+         the other mode, or retry it without another account"
+    )]
+    TestMode,
     /// A mail's id tells its shard, so it cannot move to another one.
     #[error(
         "the other account belongs to shard {there} of the queue and this mail to shard {here}: a mail cannot leave its \
@@ -144,15 +150,18 @@ impl Queue {
     ) -> Result<Option<Result<(), MailState>>, ViaError> {
         let (here, there) = (id.shard(), self.store.shard_of(via));
         let account = self.account(via).await?.ok_or(ViaError::NoAccount)?;
+        let Some(status) = self.mail(id).await? else { return Ok(None) };
+        if status.test != via.is_test() {
+            return Err(ViaError::TestMode);
+        }
         if here != there {
             return Err(ViaError::OtherShard { here, there });
         }
-        let Some(status) = self.mail(id).await? else { return Ok(None) };
         if status.state != MailState::Dead {
             return Ok(Some(Err(status.state)));
         }
         let from = status.from.ok_or(ViaError::Unreadable)?;
-        if !account.may_send_as(&from) {
+        if !via.is_test() && !account.may_send_as(&from) {
             return Err(ViaError::OtherFrom(from));
         }
         let other = (*via != status.account).then_some(via);

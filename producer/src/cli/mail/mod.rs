@@ -165,7 +165,7 @@ pub(super) fn print_list(found: &[MailStatus], out: &mut Out) -> Result<(), Fail
     for status in found {
         table.row([
             status.id.to_string(),
-            status.state.as_str().to_owned(),
+            format!("{}{}", status.state.as_str(), if status.test { " (test)" } else { "" }),
             format!(
                 "{}{}",
                 status.reason.map_or("-", postroom::Reason::as_str),

@@ -36,6 +36,9 @@ fn facts(status: &MailStatus) -> Table {
     let mut table = Table::plain();
     table.pair("Mail", status.id);
     let why = status.reason.map(|reason| format!(", {}: {}", reason.as_str(), reason.help()));
+    if status.test {
+        table.pair("Test mode", "it ends at a stand-in in the worker: nothing is sent");
+    }
     table.pair("State", format!("{}{}", status.state.as_str(), why.unwrap_or_default()));
     if status.may_double {
         table.pair("", MAY_DOUBLE);
