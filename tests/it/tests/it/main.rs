@@ -24,6 +24,7 @@ mod queue_dead_limits;
 mod queue_leases;
 mod queue_limits;
 mod queue_order;
+mod queue_pages;
 mod queue_scale;
 mod queue_schedule;
 mod secrets;
