@@ -33,6 +33,7 @@ mod sending;
 mod sent;
 mod service_accounts;
 mod support;
+mod test_mode;
 mod tidy;
 mod token_load;
 mod token_trouble;
