@@ -34,6 +34,7 @@ mod sending;
 mod sent;
 mod service_accounts;
 mod support;
+mod test_mode;
 mod tidy;
 mod token_load;
 mod token_trouble;
