@@ -16,8 +16,8 @@ use super::app::App;
 use super::crowd::Place;
 use super::error::ApiError;
 
-/// A body takes memory from the common store in pieces of this size.
-const PIECE: usize = 64 << 10;
+/// A body takes memory from the common store in pieces of this size. What is smaller is bounded by the number of connections.
+const PIECE: usize = 1 << 10;
 /// What a body becomes while it is parsed takes about so many times its size (measured: `docs/api.md`).
 const WEIGHT: usize = 3;
 /// A body as a whole may take so many times the limit for a piece of it, and a second more for each so many bytes.
@@ -74,7 +74,7 @@ impl Memory {
             let until = (tokio::time::Instant::now() + self.timeout).min(begun + whole);
             let piece = match tokio::time::timeout_at(until, stream.next()).await {
                 Ok(Some(Ok(piece))) => piece,
-                Ok(None) => return Ok(Payload { bytes: read.into(), _held: held.permit }),
+                Ok(None) => return Ok(held.payload(read)),
                 Ok(Some(Err(_))) => {
                     return Err(ApiError::new(
                         StatusCode::BAD_REQUEST,
@@ -115,12 +115,28 @@ impl Held {
         }
         Ok(())
     }
+
+    fn payload(self, read: Vec<u8>) -> Payload {
+        Payload { bytes: Bytes::from_owner(Owned { read, _permit: self.permit }) }
+    }
+}
+
+/// A body with its part of the memory. Whoever still has the bytes, such as a thread that reads them for a caller that has gone
+/// away meanwhile, keeps that part taken.
+struct Owned {
+    read: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.read
+    }
 }
 
 /// A request's body, and its part of the memory as long as it is held.
 pub(super) struct Payload {
     pub(super) bytes: Bytes,
-    _held: Option<OwnedSemaphorePermit>,
 }
 
 impl Payload {

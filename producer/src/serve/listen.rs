@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::crowd::{Crowd, Place};
+use super::open_files;
+use super::stream::Bounded;
 use super::tls::TlsServer;
 
 /// A request's line and headers together, in bytes, and how many headers.
@@ -43,6 +45,7 @@ impl Listening {
     /// Serves until `stop`, then lets the requests under way come to their end.
     pub(super) async fn serve(self, stop: impl Future<Output = ()>) {
         let (crowd, graceful) = (Arc::new(Crowd::default()), GracefulShutdown::new());
+        let most = open_files::room_for(self.connections);
         let server = Arc::new(Server { tls: self.tls, router: self.router, timeout: self.timeout });
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -50,7 +53,7 @@ impl Listening {
                 () = &mut stop => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        if crowd.make_room(self.connections) {
+                        if crowd.make_room(most) {
                             enter(&crowd, Arc::clone(&server), stream, graceful.watcher());
                         }
                     }
@@ -97,6 +100,7 @@ struct Server {
 impl Server {
     async fn connection(&self, stream: TcpStream, place: Arc<Place>, watcher: Watcher) {
         let _ = stream.set_nodelay(true);
+        let stream = Bounded::new(stream, self.timeout);
         match &self.tls {
             None => self.requests(stream, place, watcher).await,
             Some(tls) => {

@@ -8,7 +8,7 @@
 //! | `emails` | handing mails over, finding and changing them, in the dialect of Resend's API |
 //! | `routes` | what else can be asked: dead letters, accounts, the queue, keys, templates, health |
 //! | `auth`, `rate` | who asks, what they may do, and how often |
-//! | `body`, `crowd`, `listen`, `tls` | what a caller may send and hold: sizes, times, connections |
+//! | `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
 //! | `openapi` | the document and its page |
@@ -23,9 +23,11 @@ mod error;
 mod estimate;
 mod intake;
 mod listen;
+mod open_files;
 mod openapi;
 mod routes;
 mod settings;
+mod stream;
 mod tls;
 
 use std::net::SocketAddr;
