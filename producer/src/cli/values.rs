@@ -9,7 +9,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 use jiff::{Span, SpanRelativeTo};
-use postroom::{AccountId, MailId, PoolName};
+use postroom::{AccountId, MailId, Millis, PoolName};
 use postroom_shared::address::Address;
 use postroom_shared::api_keys::{KeyId, MOST_RATE, Scope};
 
@@ -64,6 +64,10 @@ pub(super) fn key_rate(text: &str) -> Result<u32, String> {
         Ok(rate) if rate <= MOST_RATE => Ok(rate),
         Ok(_) | Err(_) => Err(format!("not a whole number of requests a second from 0 (no limit) to {MOST_RATE}")),
     }
+/// When a mail shall go, from now on; now, if that has passed.
+pub(super) fn send_time(text: &str) -> Result<Millis, String> {
+    let now = Millis::now();
+    Ok(postroom_shared::mail::send_time(text, now)?.unwrap_or(now))
 }
 
 /// Mails a second, from one in 100 s to 10,000.

@@ -21,10 +21,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::attachment::Attachment;
+pub use self::document::read as read_json;
 pub use self::fault::{Fault, Faults, unknown};
 pub use self::mailbox::Mailbox;
 pub use self::priority::Priority;
 pub use self::tag::Tag;
+pub use self::time::{LONGEST_WAIT, send_time, time_to_live};
 use crate::account::AccountId;
 use crate::address::Address;
 use crate::clock::Millis;
