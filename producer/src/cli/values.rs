@@ -64,6 +64,8 @@ pub(super) fn key_rate(text: &str) -> Result<u32, String> {
         Ok(rate) if rate <= MOST_RATE => Ok(rate),
         Ok(_) | Err(_) => Err(format!("not a whole number of requests a second from 0 (no limit) to {MOST_RATE}")),
     }
+}
+
 /// When a mail shall go, from now on; now, if that has passed.
 pub(super) fn send_time(text: &str) -> Result<Millis, String> {
     let now = Millis::now();
