@@ -65,17 +65,27 @@ impl Rig {
     /// # Errors
     /// If it cannot be started.
     pub async fn serve_process(&self, further: &[(&str, &str)]) -> anyhow::Result<(Process, String)> {
-        let mut settings = vec![("POSTROOM_LISTEN", "127.0.0.1:0")];
-        settings.extend_from_slice(further);
-        let process = Process::start("postroom", &["serve"], &self.with(&settings))?;
-        let base = until("the server listens", PATIENCE, || async {
-            let log = process.log();
-            let at = log.split("http.listen=").nth(1).and_then(|rest| rest.split_whitespace().next());
-            Ok(at.map(|at| format!("http://{at}")))
-        });
-        let base = base.await.with_context(|| process.log())?;
-        Ok((process, base))
+        start_serve(&self.with(further)).await
     }
+}
+
+/// Starts `postroom serve` on a free port; answers its address.
+///
+/// # Errors
+/// If it cannot be started.
+pub async fn start_serve(environment: &[(String, String)]) -> anyhow::Result<(Process, String)> {
+    let mut environment = environment.to_vec();
+    if !environment.iter().any(|(name, _)| name == "POSTROOM_LISTEN") {
+        environment.push(("POSTROOM_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+    }
+    let process = Process::start("postroom", &["serve"], &environment)?;
+    let base = until("the server to listen", PATIENCE, || async {
+        let log = process.log();
+        let at = log.split("http.listen=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        Ok(at.map(|at| format!("http://{at}")))
+    });
+    let base = base.await.with_context(|| process.log())?;
+    Ok((process, base))
 }
 
 /// A client that follows no redirect and gives up in time.

@@ -14,7 +14,7 @@ mod rig;
 mod splitmix;
 mod token;
 
-pub use api::{Answer, Api, client};
+pub use api::{Answer, Api, client, start_serve};
 pub use dns_server::DnsServer;
 pub use finder::Finder;
 pub use frozen::frozen;

@@ -6,7 +6,8 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use postroom_shared::account::AccountId;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{ListFilter, MailState, MailStatus};
+use postroom_shared::message::read;
+use postroom_shared::queue::{MailState, MailStatus, Page, PageQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -34,7 +35,7 @@ pub(super) struct ListQuery {
 }
 
 impl ListQuery {
-    fn read(&self, caller: &Caller) -> Result<ListFilter, ApiError> {
+    fn read(&self, caller: &Caller) -> Result<PageQuery, ApiError> {
         let limit = match self.limit.as_deref().map(str::parse) {
             None => 20,
             Some(Ok(limit @ 1..=100)) => limit,
@@ -50,8 +51,13 @@ impl ListQuery {
         let state = self.state.as_deref().map(str::parse::<MailState>).transpose();
         let account = self.account.as_deref().map(str::parse::<AccountId>).transpose();
         let account = account.map_err(|_| parameter("account", "give an account's address"))?;
-        let account = caller.narrowed_to(account)?.and_then(|accounts| accounts.into_iter().next());
-        Ok(ListFilter { limit, state: state.map_err(|what| parameter("state", &what))?, account })
+        Ok(PageQuery {
+            limit,
+            after,
+            before,
+            state: state.map_err(|what| parameter("state", &what))?,
+            accounts: caller.narrowed_to(account)?,
+        })
     }
 }
 
@@ -78,8 +84,9 @@ pub(super) async fn list(
 ) -> Result<Json<EmailList>, ApiError> {
     caller.demand(Scope::Read)?;
     let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let mails = app.client.queue().list(&query.read(&caller)?).await?;
-    Ok(Json(EmailList::new(false, None, mails.iter().map(EmailSummary::from).collect())))
+    let Page { mails, has_more, next } = app.client.queue().page(&query.read(&caller)?).await?;
+    let next = next.filter(|next| mails.last().is_none_or(|last| last.id != *next)).map(|next| next.to_string());
+    Ok(Json(EmailList::new(has_more, next, mails.iter().map(EmailSummary::from).collect())))
 }
 
 /// One mail: all that is known of it
@@ -103,7 +110,8 @@ pub(super) async fn show(
 ) -> Result<Json<EmailBody>, ApiError> {
     caller.demand(Scope::Read)?;
     let status = status(&app, &caller, &id).await?;
-    Ok(Json(EmailBody::new(&status)))
+    let bytes = app.client.queue().mail_bytes(status.id).await?;
+    Ok(Json(EmailBody::new(&status, bytes.map(|bytes| read(&bytes)))))
 }
 
 /// All that happened to one mail

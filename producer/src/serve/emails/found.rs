@@ -3,8 +3,9 @@
 //! Addresses stand here in the clear: they are for the app that handed the mail over.
 
 use postroom_shared::account::AccountId;
-use postroom_shared::mail::Tag;
-use postroom_shared::queue::{Event, MailState, MailStatus, RecipientFate, What};
+use postroom_shared::mail::{Mailbox, Tag};
+use postroom_shared::message::ReadMessage;
+use postroom_shared::queue::{Event, MailState, MailStatus, RecipientFate, RecipientKind, What};
 use postroom_shared::reason::Reason;
 use postroom_shared::reply::Reply;
 use serde::Serialize;
@@ -83,14 +84,16 @@ pub(in crate::serve) struct EmailSummary {
 
 impl From<&MailStatus> for EmailSummary {
     fn from(status: &MailStatus) -> Self {
-        let addresses = |part: &[RecipientFate]| part.iter().map(|one| one.address.reveal().to_owned()).collect();
-        let (to, cc, bcc) = (&status.recipients[..], &[][..], &[][..]);
+        let of = |kind: RecipientKind| {
+            let stood = status.recipients.iter().filter(|one| one.kind == kind);
+            stood.map(|one| one.address.reveal().to_owned()).collect()
+        };
         Self {
             id: status.id.to_string(),
             from: status.from.as_ref().map_or(String::new(), |from| from.reveal().to_owned()),
-            to: addresses(to),
-            cc: addresses(cc),
-            bcc: addresses(bcc),
+            to: of(RecipientKind::To),
+            cc: of(RecipientKind::Cc),
+            bcc: of(RecipientKind::Bcc),
             reply_to: None,
             subject: status.subject.clone().unwrap_or_default(),
             created_at: time(status.queued_at),
@@ -132,8 +135,17 @@ pub(super) struct EmailBody {
 }
 
 impl EmailBody {
-    pub(super) fn new(status: &MailStatus) -> Self {
-        let (summary, html, text) = (EmailSummary::from(status), None, None);
+    pub(super) fn new(status: &MailStatus, content: Option<ReadMessage>) -> Self {
+        let mut summary = EmailSummary::from(status);
+        let (mut html, mut text) = (None, None);
+        if let Some(content) = content {
+            let all = |list: &[Mailbox]| list.iter().map(in_the_clear).collect::<Vec<_>>();
+            summary.from = content.from.as_ref().map_or(summary.from, in_the_clear);
+            (summary.to, summary.cc) = (all(&content.to), all(&content.cc));
+            summary.reply_to = (!content.reply_to.is_empty()).then(|| all(&content.reply_to));
+            summary.subject = content.subject;
+            (html, text) = (content.html, content.text);
+        }
         Self {
             object: "email",
             summary,
@@ -142,6 +154,18 @@ impl EmailBody {
             recipients: status.recipients.iter().map(RecipientBody::from).collect(),
             prospects: status.outlook.clone().into(),
         }
+    }
+}
+
+/// `Name <a@b.example>`, as the app would write it.
+fn in_the_clear(mailbox: &Mailbox) -> String {
+    let address = mailbox.address.reveal();
+    match mailbox.name.as_deref().filter(|name| !name.is_empty()) {
+        None => address.to_owned(),
+        Some(name) if name.contains(|c: char| "()<>[]:;@\\,.\"".contains(c)) => {
+            format!("\"{}\" <{address}>", name.replace('\\', "\\\\").replace('"', "\\\""))
+        }
+        Some(name) => format!("{name} <{address}>"),
     }
 }
 
