@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check test-servers test-browser test-tokens help
+.PHONY: try demo test model chaos bench check test-servers test-browser test-tokens test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ test-browser: ## `postroom account login` in a real browser (Debian's Chromium a
 
 test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
 	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture a_minute_of_load
+
+test-producer-kills: ## kill -9 of `postroom serve` at 200 random moments under load: each idempotency key goes once; SEED=7
+	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture killed_two_hundred_times
 
 model: ## The protocol under the model checker, with larger bounds than in `make test` (docs/protocol.md)
 	cargo test -p postroom-model --features long -- --test-threads 1

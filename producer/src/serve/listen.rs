@@ -31,6 +31,9 @@ const MOST_HEADERS: usize = 64;
 /// How long nothing is accepted after the system refused to.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
+/// Connections that are taken in the last moment: as many as a system keeps waiting.
+const MOST_ARRIVED: usize = 4_096;
+
 /// What serving needs.
 pub(super) struct Listening {
     pub(super) listener: TcpListener,
@@ -61,7 +64,11 @@ impl Listening {
                 },
             }
         }
-        drop(self.listener);
+        for stream in arrived(self.listener) {
+            if crowd.make_room(most) {
+                enter(&crowd, Arc::clone(&server), stream, graceful.watcher());
+            }
+        }
         if tokio::time::timeout(self.drain, graceful.shutdown()).await.is_err() {
             tracing::warn!(
                 connections = crowd.count(),
@@ -69,6 +76,18 @@ impl Listening {
             );
         }
     }
+}
+
+/// Closes the listener; answers the connections that it had taken already, so that nobody's request breaks off.
+fn arrived(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(MOST_ARRIVED);
+    accepted
+        .filter_map(|(stream, _)| {
+            stream.set_nonblocking(true).ok()?;
+            TcpStream::from_std(stream).ok()
+        })
+        .collect()
 }
 
 /// A task of its own for a connection, with its place in the crowd.

@@ -35,8 +35,12 @@ mod tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware};
+use hyper::body::Body as _;
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -122,11 +126,23 @@ fn router(app: &Arc<App>) -> Router {
         .merge(openapi::routes(document))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
         .layer(middleware::from_fn(openapi::ask_browser))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
+    let open = open.layer(middleware::from_fn_with_state(Arc::clone(app), in_time));
     open.with_state(Arc::clone(app)).fallback_service(guarded)
+}
+
+/// Answers in time whatever comes without a body, which reads or changes one thing. What has a body knows its own time
+/// (`Payload::until`), and tells what may have been stored.
+async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if !request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let answered = tokio::time::timeout(app.timeout, next.run(request)).await;
+    answered.unwrap_or_else(|_| ApiError::late().into_response())
 }
 
 async fn nowhere(uri: Uri) -> ApiError {

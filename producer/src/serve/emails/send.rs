@@ -9,6 +9,7 @@ use postroom_shared::clock::Millis;
 use postroom_shared::mail::read_json;
 use postroom_shared::queue::{MailState, Outlook};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::dialect;
 use super::shape::{EmailRequest, SentBody};
@@ -54,10 +55,11 @@ pub(super) async fn send(
     }
     let draft = draft(mail, &headers, &caller)?;
     let now = Millis::now();
-    let job = app.client.admit_one(draft).await.map_err(refused)?;
+    let job = payload.in_time(app.client.admit_one(draft)).await?.map_err(refused)?;
     let expected = Expected::of(&job, app.client.queue().limits().mail_ttl, now);
-    let sent = app.intake.store(job).await?;
-    Ok(Json(answer(&app, sent, &expected, now).await))
+    let until = payload.until;
+    let sent = app.intake.store(job, payload).await?;
+    Ok(Json(answer(&app, sent, &expected, now, until).await))
 }
 
 /// The JSON document in a request's body.
@@ -119,14 +121,19 @@ pub(super) fn refused(error: SendError) -> ApiError {
     }
 }
 
-/// What is told of a mail that Redis has. That its prospects cannot be told keeps nothing from being stored.
-pub(super) async fn answer(app: &App, sent: Sent, expected: &Expected, now: Millis) -> SentBody {
+/// What is told of a mail that Redis has. That its prospects cannot be told, or not in time, keeps nothing from being stored.
+async fn answer(app: &App, sent: Sent, expected: &Expected, now: Millis, until: Instant) -> SentBody {
+    let prospects = tokio::time::timeout_at(until, prospects(app, sent, expected, now));
+    let (state, outlook) = prospects.await.unwrap_or((expected.state(), None));
+    SentBody::new(&sent, state, outlook)
+}
+
+async fn prospects(app: &App, sent: Sent, expected: &Expected, now: Millis) -> (MailState, Option<Outlook>) {
     let queue = app.client.queue();
-    let (state, outlook): (MailState, Option<Outlook>) = if sent.known {
+    if sent.known {
         let place = queue.outlooks(&[sent.id]).await.ok().and_then(|mut places| places.pop().flatten());
         place.map_or((expected.state(), None), |place| (place.state, place.outlook))
     } else {
         (expected.state(), app.estimates.of(expected, queue, now).await.ok().flatten())
-    };
-    SentBody::new(&sent, state, outlook)
+    }
 }
