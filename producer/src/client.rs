@@ -10,7 +10,7 @@ use futures::future::join_all;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::Fault;
-use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue};
+use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue, RescheduleError};
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use postroom_shared::store::StoreError;
 use serde::Serialize;
@@ -40,6 +40,8 @@ pub struct Sent {
     pub id: MailId,
     /// The same mail came before with the same idempotency key; this is its id, and nothing was stored now.
     pub known: bool,
+    /// It is a test mail: nothing is sent.
+    pub test: bool,
     /// When it may go, if that is not now.
     pub send_at: Option<Millis>,
 }
@@ -88,6 +90,17 @@ pub enum Cancelled {
     /// It will not go.
     Done,
     /// It was too late: the mail is in this state.
+    TooLate(MailState),
+    /// There is no such mail (any more).
+    Unknown,
+}
+
+/// What became of a wish to give a mail another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rescheduled {
+    /// It goes at that time.
+    Done,
+    /// It was too late: the mail is in this state. One that was tried already is told as [`MailState::Retry`].
     TooLate(MailState),
     /// There is no such mail (any more).
     Unknown,
@@ -255,6 +268,19 @@ impl Client {
             None => Cancelled::Unknown,
         })
     }
+
+    /// Gives a mail that no worker has yet, and that was not tried yet, another time; one that has passed means now. Its
+    /// deadline moves with it.
+    ///
+    /// # Errors
+    /// If the time is more than 30 days ahead, or Redis did not do it.
+    pub async fn reschedule(&self, id: MailId, send_at: Millis) -> Result<Rescheduled, RescheduleError> {
+        Ok(match self.queue.reschedule(id, send_at).await? {
+            Some(Ok(())) => Rescheduled::Done,
+            Some(Err(state)) => Rescheduled::TooLate(state),
+            None => Rescheduled::Unknown,
+        })
+    }
 }
 
 fn admit_range(
@@ -273,9 +299,10 @@ fn panicked() -> Turned {
 }
 
 fn answer(job: &NewJob, pushed: Result<Pushed, PushError>) -> Result<Sent, SendError> {
+    let (test, send_at) = (job.account.is_test(), job.send_at);
     match pushed {
-        Ok(Pushed::New(id)) => Ok(Sent { id, known: false, send_at: job.send_at }),
-        Ok(Pushed::Same(id)) => Ok(Sent { id, known: true, send_at: job.send_at }),
+        Ok(Pushed::New(id)) => Ok(Sent { id, known: false, test, send_at }),
+        Ok(Pushed::Same(id)) => Ok(Sent { id, known: true, test, send_at }),
         Err(PushError::Conflict(id)) => Err(SendError::Conflict(id)),
         Err(error @ PushError::NoAccount) => {
             Err(Refusal::from(Fault { field: "account".to_owned(), message: error.to_string() }).into())

@@ -19,6 +19,7 @@ pub struct Draft {
     form: Form,
     account: Option<AccountId>,
     pool: Option<PoolName>,
+    test: bool,
 }
 
 #[derive(Clone)]
@@ -56,8 +57,21 @@ impl Draft {
         self
     }
 
+    /// The same mail in test mode: it goes the whole way, but ends at a stand-in in the worker, and nothing is sent. Its
+    /// From is checked as ever, unless there is no account at all: then it may be any.
+    #[must_use]
+    pub fn as_test(mut self) -> Self {
+        self.test = true;
+        self
+    }
+
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None }
+        Self { form, account: None, pool: None, test: false }
+    }
+
+    /// Whether test mode was asked for.
+    pub(crate) fn is_test(&self) -> bool {
+        self.test
     }
 
     /// The account that was asked for beside the mail.

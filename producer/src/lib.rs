@@ -44,7 +44,7 @@ pub mod new_mail;
 pub mod settings;
 mod shards;
 
-pub use client::{Cancelled, Client, SendError, Sent};
+pub use client::{Cancelled, Client, Rescheduled, SendError, Sent};
 pub use door::Refusal;
 pub use draft::Draft;
 pub use new_mail::{NewAttachment, NewMail};
@@ -53,7 +53,7 @@ pub use postroom_shared::clock::Millis;
 pub use postroom_shared::id::MailId;
 pub use postroom_shared::mail::{Fault, Mail, Priority};
 pub use postroom_shared::pool::PoolName;
-pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, Why};
+pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, RescheduleError, Why};
 pub use postroom_shared::reason::Reason;
 /// Why Redis did not do what was asked.
 pub use postroom_shared::store::StoreError as Error;

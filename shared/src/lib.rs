@@ -20,5 +20,6 @@ pub mod settings;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;
+pub mod test_mode;
 pub mod tokens;
 pub mod xoauth2;

@@ -9,7 +9,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 use jiff::{Span, SpanRelativeTo};
-use postroom::{AccountId, MailId, PoolName};
+use postroom::{AccountId, MailId, Millis, PoolName};
 use postroom_shared::address::Address;
 
 /// A parser of one value whose complaint tells the argument's name, not what was typed.
@@ -47,6 +47,12 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
 
 pub(super) fn mail_id(text: &str) -> Result<MailId, String> {
     text.parse().map_err(|_| "not the id of a mail: ids look like 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10".to_owned())
+}
+
+/// When a mail shall go, from now on; now, if that has passed.
+pub(super) fn send_time(text: &str) -> Result<Millis, String> {
+    let now = Millis::now();
+    Ok(postroom_shared::mail::send_time(text, now)?.unwrap_or(now))
 }
 
 /// Mails a second, from one in 100 s to 10,000.

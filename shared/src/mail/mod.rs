@@ -25,6 +25,7 @@ pub use self::fault::{Fault, Faults, unknown};
 pub use self::mailbox::Mailbox;
 pub use self::priority::Priority;
 pub use self::tag::Tag;
+pub use self::time::{LONGEST_WAIT, send_time};
 use crate::account::AccountId;
 use crate::address::Address;
 use crate::clock::Millis;

@@ -30,6 +30,7 @@ use crate::store::StoreError;
 ///                 │          │ └────▶ dead ──▶ ready | discarded
 ///                 └──────────┘ (handed back, lease lost)
 /// scheduled, ready, retry ──▶ cancelled
+/// scheduled, ready (not tried yet) ──▶ scheduled, ready: another time
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,6 +125,9 @@ pub struct MailStatus {
     pub reason: Option<Reason>,
     /// Which account sends it.
     pub account: AccountId,
+    /// A test mail: it ends at a stand-in, and nothing is sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// The pool that it belongs to: another account of it sends it when this one may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolName>,
@@ -320,11 +324,13 @@ pub(super) fn read_status(
     let state: MailState = field("s").parse().map_err(wrong)?;
     let open = Recipients::read(field("o"));
     let recipients = job.as_ref().map(|job| fates(job, state, open.as_ref(), log)).unwrap_or_default();
+    let account: AccountId = field("a").parse().map_err(wrong)?;
     Ok(MailStatus {
         id,
         state,
         reason: field("r").parse().ok(),
-        account: field("a").parse().map_err(wrong)?,
+        test: account.is_test(),
+        account,
         pool: pool_of(field("g")),
         priority: Priority::from_letter(field("p").chars().next().unwrap_or('n')).unwrap_or_default(),
         queued_at: Millis(number("q")),

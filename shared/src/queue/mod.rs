@@ -30,7 +30,7 @@ use crate::store::{Script, Store, StoreError};
 
 pub use accounts::AccountError;
 pub use budget::{Budget, Rate, Use};
-pub use change::ViaError;
+pub use change::{RescheduleError, ViaError};
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use job::{Job, JobError};

@@ -25,6 +25,7 @@ mod queue_leases;
 mod queue_limits;
 mod queue_order;
 mod queue_scale;
+mod queue_schedule;
 mod secrets;
 mod secrets_records;
 mod secrets_rotation;
