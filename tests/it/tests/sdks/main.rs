@@ -28,6 +28,7 @@ mod api;
 mod attaching;
 mod batches;
 mod caught;
+mod documented;
 mod errors;
 mod frameworks;
 mod idempotency;
