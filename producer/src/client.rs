@@ -176,10 +176,22 @@ impl Client {
                 Err(error) => answers.push(Some(Err(error))),
             }
         }
-        let pushed = self.queue.push_many(&jobs).await;
-        let mut stored = jobs.iter().zip(pushed).map(|(job, pushed)| answer(job, pushed));
+        let mut stored = self.store(&jobs).await.into_iter();
         let silent = || Err(SendError::Wrong("Redis gave fewer answers than mails".to_owned()));
         answers.into_iter().map(|known| known.or_else(|| stored.next()).unwrap_or_else(silent)).collect()
+    }
+
+    /// The job for one draft, for a caller that stores it together with others.
+    pub(crate) async fn admit_one(&self, draft: Draft) -> Result<NewJob, SendError> {
+        let drafts: Arc<[Draft]> = Arc::new([draft]);
+        let admitted = self.admit(&drafts).await.map_err(|error| SendError::NotStored(error.to_string()))?;
+        admitted.into_iter().next().unwrap_or_else(|| Err(SendError::Wrong("no answer".to_owned())))
+    }
+
+    /// Stores jobs that were admitted; the answers stand in their order.
+    pub(crate) async fn store(&self, jobs: &[NewJob]) -> Vec<Result<Sent, SendError>> {
+        let pushed = self.queue.push_many(jobs).await;
+        jobs.iter().zip(pushed).map(|(job, pushed)| answer(job, pushed)).collect()
     }
 
     /// The jobs for drafts. Those that no known account may send are tried again with a directory read just now.

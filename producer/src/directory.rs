@@ -42,6 +42,25 @@ pub enum Sender {
 }
 
 impl Sender {
+    /// The same sender, as far as it is one of `allowed`.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(crate) fn within(self, allowed: &[AccountId]) -> Result<Self, Fault> {
+        match self {
+            Self::Account(account) if allowed.contains(&account) => Ok(Self::Account(account)),
+            Self::Account(_) => Err(fault("account", "whoever hands this mail over may not send with this account")),
+            Self::Pool { pool, mut accounts } => {
+                accounts.retain(|account| allowed.contains(account));
+                if accounts.is_empty() {
+                    let message = format!("whoever hands this mail over may not send with any account of pool {pool}");
+                    return Err(fault("pool", message));
+                }
+                Ok(Self::Pool { pool, accounts })
+            }
+        }
+    }
+
     /// What stands for it in a fingerprint.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {

@@ -29,6 +29,13 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// A refusal for these faults, if there is one.
+    pub(crate) fn unless_empty(faults: Vec<Fault>) -> Option<Self> {
+        (!faults.is_empty()).then_some(Self(faults))
+    }
+}
+
 impl From<Faults> for Refusal {
     fn from(faults: Faults) -> Self {
         Self(faults.as_slice().to_vec())
@@ -98,6 +105,10 @@ fn choose(mail: &Mail, draft: &Draft, directory: &Directory, is_test: bool) -> R
         Some(pool) => directory.choose_of(from, pool),
         None => directory.choose(from, account).map(Sender::Account),
     }?;
+    let sender = match draft.allowed() {
+        Some(allowed) => sender.within(allowed)?,
+        None => sender,
+    };
     Ok(if is_test { of_test_mode() } else { sender })
 }
 

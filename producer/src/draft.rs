@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
@@ -20,6 +21,7 @@ pub struct Draft {
     account: Option<AccountId>,
     pool: Option<PoolName>,
     test: bool,
+    within: Option<Arc<[AccountId]>>,
 }
 
 #[derive(Clone)]
@@ -65,13 +67,25 @@ impl Draft {
         self
     }
 
+    /// The same mail, refused unless one of `accounts` sends it.
+    #[must_use]
+    pub fn within(mut self, accounts: Arc<[AccountId]>) -> Self {
+        self.within = Some(accounts);
+        self
+    }
+
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None, test: false }
+        Self { form, account: None, pool: None, test: false, within: None }
     }
 
     /// Whether test mode was asked for.
     pub(crate) fn is_test(&self) -> bool {
         self.test
+    }
+
+    /// The accounts that may send it; `None`: any.
+    pub(crate) fn allowed(&self) -> Option<&[AccountId]> {
+        self.within.as_deref()
     }
 
     /// The account that was asked for beside the mail.

@@ -41,6 +41,8 @@ pub mod door;
 pub mod draft;
 mod fingerprint;
 pub mod new_mail;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod settings;
 mod shards;
 

@@ -12,6 +12,7 @@ pub(crate) mod pool;
 mod prompt;
 pub(crate) mod queue;
 pub(crate) mod send;
+pub(crate) mod serve;
 mod table;
 mod values;
 
@@ -56,6 +57,8 @@ pub(crate) struct Cli {
 /// The groups of commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// The HTTP API
+    Serve(serve::Serve),
     /// Hand mails over: JSON, JSON Lines or .eml
     Send(send::Send),
     /// Look at mails and cancel them

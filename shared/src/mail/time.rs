@@ -58,6 +58,14 @@ fn within(millis: i64, now: Millis, hint: &str) -> Result<Option<Millis>, String
     Ok((at > now).then_some(at))
 }
 
+/// How long a mail may be tried, as a person or an app writes it.
+///
+/// # Errors
+/// What is wrong with the text, and what to write.
+pub fn time_to_live(text: &str) -> Result<Duration, String> {
+    ttl(&Value::String(text.to_owned()))
+}
+
 /// How long Postroom may try.
 pub(super) fn ttl(value: &Value) -> Result<Duration, String> {
     let span = match value {

@@ -39,7 +39,7 @@
 //! | `thread:<pool>:<hash>` | push, and with a mail that moves: the account that sent the last mail of a thread | 30 days after that |
 //! | `pr:pools` | `pool put` | `pool remove` |
 //! | `told:` | a worker that heard a reply of which the table says what it means after some | a day after the first |
-//! | `account:`, `sealed:`, `pr:accounts` | `account add` | `account remove` |
+//! | `account:`, `sealed:`, `pr:accounts` | `account add`; that of test mode (no `sealed:`): push | `account remove`; that of test mode stays |
 //! | `service-key:`, `service-users:`, `service-of:` (in the first shard only) | `account add` with a service account | with the last account that uses it; with that account |
 //! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
 //! | `token-rest:` | whoever refreshed in vain: nobody asks again so long | after seconds to minutes; `account add`, `account resume` |

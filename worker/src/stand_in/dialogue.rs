@@ -111,3 +111,47 @@ impl Dialogue {
         replies::TAKEN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the stand-in answers to commands, by the codes of its replies.
+    async fn answers(attempt: u32, said: &str) -> Vec<String> {
+        let (mut ours, theirs) = tokio::io::duplex(4_096);
+        let answering = tokio::spawn(answer(theirs, attempt));
+        ours.write_all(said.replace('\n', "\r\n").as_bytes()).await.unwrap();
+        ours.shutdown().await.unwrap();
+        let mut heard = String::new();
+        ours.read_to_string(&mut heard).await.unwrap();
+        answering.await.unwrap();
+        let last_lines = heard.lines().filter(|line| line.as_bytes().get(3) == Some(&b' '));
+        last_lines.map(|line| line[..3].to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_reply_to_each_command_and_the_right_one() {
+        const ENVELOPE: &str = "MAIL FROM:<a@x.org>\nRCPT TO:<b@x.org>\n";
+        const DELAYED: &str = "MAIL FROM:<a@x.org>\nRCPT TO:<delayed+1@postroom.test>\n";
+        let table: [(u32, String, &[&str]); 9] = [
+            (1, "EHLO x\nAUTH XOAUTH2 eA==\nNOOP\nVRFY x\nQUIT\nNOOP\n".into(), &["250", "235", "250", "502", "221"]),
+            (1, format!("{ENVELOPE}BDAT 3 LAST\nabcNOOP\n"), &["250", "250", "250", "250"]),
+            (1, format!("{ENVELOPE}BDAT 3\nabcBDAT 0 LAST\nRCPT TO:<b@x.org>\n"), &["250", "250", "250", "250", "503"]),
+            (1, format!("{ENVELOPE}DATA\n..\n.a\n.\nRSET\n"), &["250", "250", "354", "250", "250"]),
+            // The bytes of a mail that nobody gets are no commands.
+            (
+                1,
+                "MAIL FROM:<a@x.org>\nRCPT TO:<bounced@postroom.test>\nBDAT 4 LAST\nQUITDATA\n".into(),
+                &["250", "550", "503", "503"],
+            ),
+            (1, "BDAT 4 LAST\nQUITRSET\n".into(), &["503", "250"]),
+            (2, DELAYED.into(), &["250", "451"]),
+            (3, DELAYED.into(), &["250", "250"]),
+            // Cut in the middle of the bytes: nothing is taken.
+            (1, format!("{ENVELOPE}BDAT 9 LAST\nabc"), &["250", "250"]),
+        ];
+        for (attempt, said, expected) in table {
+            assert_eq!(answers(attempt, &said).await[1..], *expected, "{said}");
+        }
+    }
+}

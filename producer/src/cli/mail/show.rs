@@ -19,7 +19,12 @@ pub(super) fn print(status: &MailStatus, out: &mut Out) -> Result<(), Failure> {
         let mut table = Table::plain();
         for one in &status.recipients {
             let words = one.reply.as_ref().map(|reply| format!("{}: {}", reply.stage.as_str(), reply.words()));
-            table.row([one.address.reveal().to_owned(), one.fate.clone(), words.unwrap_or_default()]);
+            table.row([
+                one.kind.as_str().to_owned(),
+                one.address.reveal().to_owned(),
+                one.fate.clone(),
+                words.unwrap_or_default(),
+            ]);
         }
         table.print(out, "  ")?;
     }

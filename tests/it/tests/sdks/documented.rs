@@ -24,7 +24,7 @@ fn example(language: &str) -> String {
 /// Runs an example with a key that may only send, and answers what it printed.
 async fn run(api: &Api, mut command: Command) -> String {
     let key = api.new_key(&["my-app", "--scope", "send"]).await;
-    command.env("RESEND_BASE_URL", &api.url).env("RESEND_API_KEY", key).kill_on_drop(true);
+    command.env("RESEND_BASE_URL", &api.server.base).env("RESEND_API_KEY", key).kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("an end").unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -76,7 +76,7 @@ async fn rust() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let api = shop().await;
     let key = api.new_key(&["my-app", "--scope", "send"]).await;
-    let id = rust_example(&api.url, &key).await.unwrap();
+    let id = rust_example(&api.server.base, &key).await.unwrap();
     arrived(&api, "Rust", &id).await;
     // What stands on the page is what was run.
     for line in example("rust").lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("println!"))

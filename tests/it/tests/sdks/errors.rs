@@ -23,7 +23,7 @@ fn python(api: &Api) -> bool {
 
 async fn without_a_key_or_with_a_wrong_one_nothing_is_served(api: Api) {
     let missing = api.sdk.call("", send(&mail("x"))).await.refused(401, "missing_api_key");
-    let mut wrong = api.key.clone();
+    let mut wrong = api.server.key.clone();
     let last = if wrong.ends_with('a') { 'b' } else { 'a' };
     wrong.pop();
     wrong.push(last);

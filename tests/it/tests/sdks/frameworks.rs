@@ -12,7 +12,11 @@ use crate::sdk::{Kind, python, scripts};
 async fn django_sends_through_anymail() {
     let api = Api::start(Kind::Python).await;
     let mut command = Command::new(python());
-    command.arg(scripts().join("django_mail.py")).args([&api.url, &api.key, ALICE]).env_clear().kill_on_drop(true);
+    command
+        .arg(scripts().join("django_mail.py"))
+        .args([&api.server.base, &api.server.key, ALICE])
+        .env_clear()
+        .kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("an end").unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
