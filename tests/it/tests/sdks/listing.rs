@@ -38,6 +38,6 @@ async fn pages_lead_through_all_mails_and_back(api: Api) {
     api.call(send(&mail("Newer"))).await.id();
     let again = api.call(list(json!({ "limit": 2, "after": all[1] }))).await.data();
     assert_eq!(ids(&again), ids(&second));
-    let failure = api.call(list(json!({ "limit": 101 }))).await.refused(422, "validation_error");
+    let failure = api.call(list(json!({ "limit": 101 }))).await.refused(422, "invalid_parameter");
     assert!(failure.message.contains("limit"), "{}", failure.message);
 }
