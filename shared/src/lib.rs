@@ -20,5 +20,6 @@ pub mod settings;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;
+pub mod templates;
 pub mod tokens;
 pub mod xoauth2;
