@@ -13,6 +13,7 @@ mod prompt;
 pub(crate) mod queue;
 pub(crate) mod send;
 mod table;
+pub(crate) mod template;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -67,6 +68,9 @@ pub(crate) enum Command {
     /// Accounts that send for each other
     #[command(subcommand)]
     Pool(pool::Pool),
+    /// What mails are made of: put, look, try out
+    #[command(subcommand)]
+    Template(template::Template),
     /// What failed for good: look, retry, discard
     #[command(subcommand)]
     Dead(dead::Dead),

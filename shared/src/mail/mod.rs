@@ -99,6 +99,14 @@ impl Mail {
         json::parse(&document::read(bytes)?, now)
     }
 
+    /// The JSON in `bytes`, read as strictly as [`Mail::from_json_bytes`] does, but not looked at.
+    ///
+    /// # Errors
+    /// It is no JSON, or names a field twice.
+    pub fn json_of(bytes: &[u8]) -> Result<Value, Faults> {
+        document::read(bytes)
+    }
+
     /// Parses a ready message (RFC 5322, an `.eml` file); To, Cc and Bcc are its recipients. Its body is kept as it is.
     ///
     /// # Errors

@@ -96,7 +96,22 @@ mod tests {
         for text in ["welcome", "welcome@3", "a.b_c-1@4294967295"] {
             assert_eq!(text.parse::<TemplateRef>().unwrap().to_string(), text);
         }
-        let bad = ["", "Welcome", "_parts", "../x", ".x", "a b", "ä", "w@", "w@0", "w@-1", "w@+1", "w@1@2", "w@x", "w@4294967296"];
+        let bad = [
+            "",
+            "Welcome",
+            "_parts",
+            "../x",
+            ".x",
+            "a b",
+            "ä",
+            "w@",
+            "w@0",
+            "w@-1",
+            "w@+1",
+            "w@1@2",
+            "w@x",
+            "w@4294967296",
+        ];
         for text in bad.into_iter().chain([&*"x".repeat(65)]) {
             assert!(text.parse::<TemplateRef>().is_err(), "{text:?}");
         }
