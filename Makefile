@@ -5,10 +5,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: demo test model chaos bench check test-servers test-browser test-tokens help
+.PHONY: try demo test model chaos bench check test-servers test-browser test-tokens help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+try: ## Everything up for trying it by hand: the HTTP API with a key, the stand-in for Gmail, two workers
+	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; cargo build --workspace --bins && $(TARGET)/debug/postroom-demo --by-hand
 
 demo: ## 200 mails through two workers and the stand-in for Gmail; KEEP=1 stays up
 	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; cargo build --workspace --bins && $(TARGET)/debug/postroom-demo $(if $(KEEP),--keep)

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::Fault;
-use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue};
+use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue, RescheduleError};
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use postroom_shared::store::StoreError;
 use postroom_shared::templates::TemplateRef;
@@ -46,6 +46,8 @@ pub struct Sent {
     pub id: MailId,
     /// The same mail came before with the same idempotency key; this is its id, and nothing was stored now.
     pub known: bool,
+    /// It is a test mail: nothing is sent.
+    pub test: bool,
     /// When it may go, if that is not now.
     pub send_at: Option<Millis>,
 }
@@ -94,6 +96,17 @@ pub enum Cancelled {
     /// It will not go.
     Done,
     /// It was too late: the mail is in this state.
+    TooLate(MailState),
+    /// There is no such mail (any more).
+    Unknown,
+}
+
+/// What became of a wish to give a mail another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rescheduled {
+    /// It goes at that time.
+    Done,
+    /// It was too late: the mail is in this state. One that was tried already is told as [`MailState::Retry`].
     TooLate(MailState),
     /// There is no such mail (any more).
     Unknown,
@@ -157,18 +170,12 @@ impl Client {
         }
     }
 
-    async fn send_slice(&self, mut drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
-        let not_stored = |error: StoreError, size| vec![Err(SendError::NotStored(error.to_string())); size];
+    async fn send_slice(&self, drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
+        let count = drafts.len();
         // Nothing is stored before templates and accounts are known, so this is never "unknown".
-        let worth = match self.find_templates(&mut drafts).await {
-            Ok(0) => A_THREADS_WORTH,
-            Ok(_) => A_THREADS_WORTH_OF_TEMPLATES,
-            Err(error) => return not_stored(error, drafts.len()),
-        };
-        let drafts: Arc<[Draft]> = drafts.into();
-        let admitted = match self.admit(&drafts, worth).await {
+        let admitted = match self.admit(drafts).await {
             Ok(admitted) => admitted,
-            Err(error) => return not_stored(error, drafts.len()),
+            Err(error) => return vec![Err(SendError::NotStored(error.to_string())); count],
         };
         let mut jobs = Vec::with_capacity(admitted.len());
         let mut answers = Vec::with_capacity(admitted.len());
@@ -181,8 +188,7 @@ impl Client {
                 Err(error) => answers.push(Some(Err(error))),
             }
         }
-        let pushed = self.queue.push_many(&jobs).await;
-        let mut stored = jobs.iter().zip(pushed).map(|(job, pushed)| answer(job, pushed));
+        let mut stored = self.store(&jobs).await.into_iter();
         let silent = || Err(SendError::Wrong("Redis gave fewer answers than mails".to_owned()));
         answers.into_iter().map(|known| known.or_else(|| stored.next()).unwrap_or_else(silent)).collect()
     }
@@ -219,11 +225,28 @@ impl Client {
         self.templates.forget().await;
     }
 
+    /// The job for one draft, for a caller that stores it together with others.
+    pub(crate) async fn admit_one(&self, draft: Draft) -> Result<NewJob, SendError> {
+        let admitted = self.admit(vec![draft]).await.map_err(|error| SendError::NotStored(error.to_string()))?;
+        admitted.into_iter().next().unwrap_or_else(|| Err(SendError::Wrong("no answer".to_owned())))
+    }
+
+    /// Stores jobs that were admitted; the answers stand in their order.
+    pub(crate) async fn store(&self, jobs: &[NewJob]) -> Vec<Result<Sent, SendError>> {
+        let pushed = self.queue.push_many(jobs).await;
+        jobs.iter().zip(pushed).map(|(job, pushed)| answer(job, pushed)).collect()
+    }
+
     /// The jobs for drafts. Those that no known account may send are tried again with a directory read just now.
-    async fn admit(&self, drafts: &Arc<[Draft]>, worth: usize) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
+    async fn admit(&self, mut drafts: Vec<Draft>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
+        let worth = match self.find_templates(&mut drafts).await? {
+            0 => A_THREADS_WORTH,
+            _ => A_THREADS_WORTH_OF_TEMPLATES,
+        };
+        let drafts: Arc<[Draft]> = drafts.into();
         let (begun, now) = (Instant::now(), Millis::now());
         let directory = self.directory.recent(&self.queue).await?;
-        let mut admitted = self.admit_all(drafts, worth, &directory, now).await;
+        let mut admitted = self.admit_all(&drafts, worth, &directory, now).await;
         if admitted.iter().any(|one| one.as_ref().is_err_and(|turned| turned.by_directory)) {
             let newer = self.directory.read_since(&self.queue, Some(begun)).await?;
             if !Arc::ptr_eq(&newer, &directory) {
@@ -306,6 +329,19 @@ impl Client {
             None => Cancelled::Unknown,
         })
     }
+
+    /// Gives a mail that no worker has yet, and that was not tried yet, another time; one that has passed means now. Its
+    /// deadline moves with it.
+    ///
+    /// # Errors
+    /// If the time is more than 30 days ahead, or Redis did not do it.
+    pub async fn reschedule(&self, id: MailId, send_at: Millis) -> Result<Rescheduled, RescheduleError> {
+        Ok(match self.queue.reschedule(id, send_at).await? {
+            Some(Ok(())) => Rescheduled::Done,
+            Some(Err(state)) => Rescheduled::TooLate(state),
+            None => Rescheduled::Unknown,
+        })
+    }
 }
 
 fn admit_range(
@@ -324,9 +360,10 @@ fn panicked() -> Turned {
 }
 
 fn answer(job: &NewJob, pushed: Result<Pushed, PushError>) -> Result<Sent, SendError> {
+    let (test, send_at) = (job.account.is_test(), job.send_at);
     match pushed {
-        Ok(Pushed::New(id)) => Ok(Sent { id, known: false, send_at: job.send_at }),
-        Ok(Pushed::Same(id)) => Ok(Sent { id, known: true, send_at: job.send_at }),
+        Ok(Pushed::New(id)) => Ok(Sent { id, known: false, test, send_at }),
+        Ok(Pushed::Same(id)) => Ok(Sent { id, known: true, test, send_at }),
         Err(PushError::Conflict(id)) => Err(SendError::Conflict(id)),
         Err(error @ PushError::NoAccount) => {
             Err(Refusal::from(Fault { field: "account".to_owned(), message: error.to_string() }).into())

@@ -42,6 +42,25 @@ pub enum Sender {
 }
 
 impl Sender {
+    /// The same sender, as far as it is one of `allowed`.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(crate) fn within(self, allowed: &[AccountId]) -> Result<Self, Fault> {
+        match self {
+            Self::Account(account) if allowed.contains(&account) => Ok(Self::Account(account)),
+            Self::Account(_) => Err(fault("account", "whoever hands this mail over may not send with this account")),
+            Self::Pool { pool, mut accounts } => {
+                accounts.retain(|account| allowed.contains(account));
+                if accounts.is_empty() {
+                    let message = format!("whoever hands this mail over may not send with any account of pool {pool}");
+                    return Err(fault("pool", message));
+                }
+                Ok(Self::Pool { pool, accounts })
+            }
+        }
+    }
+
     /// What stands for it in a fingerprint.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
@@ -56,7 +75,7 @@ impl Directory {
     #[must_use]
     pub fn new(accounts: &[Account]) -> Self {
         let mut directory = Self::default();
-        for account in accounts {
+        for account in accounts.iter().filter(|account| !account.id.is_test()) {
             // An alias is compared as an account's address is: in lower case.
             let aliases: Vec<AccountId> = account.aliases.iter().map(AccountId::from).collect();
             for alias in &aliases {
@@ -65,6 +84,11 @@ impl Directory {
             directory.aliases.insert(account.id.clone(), aliases);
         }
         directory
+    }
+
+    /// Whether there is no account at all, but for that of test mode.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.aliases.is_empty()
     }
 
     /// The same directory with pools.
@@ -118,7 +142,12 @@ impl Directory {
     /// If there is none, or Gmail would not let it send as `from`.
     pub fn choose(&self, from: &Address, wanted: Option<&AccountId>) -> Result<AccountId, Fault> {
         let from_id = AccountId::from(from);
-        if self.aliases.is_empty() {
+        if wanted.is_some_and(AccountId::is_test) {
+            let what = "this account is built in, for test mails, and is never named: hand the mail over in test mode (with a \
+                        test key, `postroom send --test` or `Draft::as_test`)";
+            return Err(fault("account", what));
+        }
+        if self.is_empty() {
             return Err(fault("from", "no account has been added yet: add one with `postroom account add ADDRESS`"));
         }
         match wanted {
@@ -298,6 +327,15 @@ mod tests {
         }
         let none = Directory::new(&[]).choose_of(&"a@example.com".parse().unwrap(), &"shop".parse().unwrap());
         assert!(none.unwrap_err().message.contains("postroom pool put"));
+    }
+
+    #[test]
+    fn the_account_of_test_mode_is_no_account_that_sends() {
+        let directory = Directory::new(&[Account::new(AccountId::of_test_mode())]);
+        assert!(directory.is_empty());
+        let of_test_mode = AccountId::of_test_mode();
+        let fault = directory.choose(&"test@postroom.test".parse().unwrap(), Some(&of_test_mode)).unwrap_err();
+        assert!(fault.field == "account" && fault.message.contains("--test"), "{fault}");
     }
 
     #[test]

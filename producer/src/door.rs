@@ -4,10 +4,12 @@
 
 use std::fmt;
 
+use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::{Fault, Faults, Mail};
 use postroom_shared::message::{Message, root_of};
 use postroom_shared::queue::{Job, NewJob, Pooled, Queue};
+use postroom_shared::test_mode;
 use serde::Serialize;
 
 use crate::directory::{Directory, Sender};
@@ -24,6 +26,13 @@ impl Refusal {
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.0
+    }
+}
+
+impl Refusal {
+    /// A refusal for these faults, if there is one.
+    pub(crate) fn unless_empty(faults: Vec<Fault>) -> Option<Self> {
+        (!faults.is_empty()).then_some(Self(faults))
     }
 }
 
@@ -62,31 +71,53 @@ pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Mi
         Ok(mail) => mail,
         Err(faults) => return Err(turned_by_parser(draft, faults, directory, now)),
     };
-    let sender =
-        choose(&mail, draft, directory).map_err(|fault| Turned { refusal: fault.into(), by_directory: true })?;
+    let applies = test_mode::applies(mail.recipients(), draft.is_test());
+    let sender = choose(&mail, draft, directory, *applies.as_ref().unwrap_or(&draft.is_test()));
+    let sender = match (sender, applies.err()) {
+        (Ok(sender), None) => sender,
+        (chosen, of_recipients) => {
+            let of_sender = chosen.err();
+            let by_directory = of_sender.is_some();
+            return Err(Turned {
+                refusal: Refusal(of_sender.into_iter().chain(of_recipients).collect()),
+                by_directory,
+            });
+        }
+    };
     let asked = draft.as_asked(now).transpose();
     asked
         .and_then(|asked| freeze(&mail, asked.as_ref(), sender, directory, queue, now))
         .map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
 }
 
-fn choose(mail: &Mail, draft: &Draft, directory: &Directory) -> Result<Sender, Fault> {
+/// Who sends a mail. A test mail is sent by the built-in account, if it could be sent as a live one; without any account
+/// there is nothing to check it by.
+fn choose(mail: &Mail, draft: &Draft, directory: &Directory, is_test: bool) -> Result<Sender, Fault> {
     let from = &mail.from().address;
     // What stands beside the mail takes the place of what it says itself.
     let (account, pool) = match (draft.account(), draft.pool()) {
         (None, None) => (mail.account(), mail.pool()),
         beside => beside,
     };
-    match pool {
+    let of_test_mode = || Sender::Account(AccountId::of_test_mode());
+    if is_test && directory.is_empty() && account.is_none() && pool.is_none() {
+        return Ok(of_test_mode());
+    }
+    let sender = match pool {
         Some(pool) => directory.choose_of(from, pool),
         None => directory.choose(from, account).map(Sender::Account),
-    }
+    }?;
+    let sender = match draft.allowed() {
+        Some(allowed) => sender.within(allowed)?,
+        None => sender,
+    };
+    Ok(if is_test { of_test_mode() } else { sender })
 }
 
 /// The parser's faults, and the one about its sender if that can be told.
 fn turned_by_parser(draft: &Draft, faults: Faults, directory: &Directory, now: Millis) -> Turned {
     let mut refusal = Refusal::from(faults);
-    let fault = draft.sender_alone(now).and_then(|mail| choose(&mail, draft, directory).err());
+    let fault = draft.sender_alone(now).and_then(|mail| choose(&mail, draft, directory, draft.is_test()).err());
     let by_directory = fault.is_some();
     refusal.0.extend(fault);
     Turned { refusal, by_directory }

@@ -4,10 +4,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
-use postroom_shared::mail::{Faults, Mail};
+use postroom_shared::mail::{Faults, Mail, read_json};
 use postroom_shared::pool::PoolName;
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub struct Draft {
     form: Form,
     account: Option<AccountId>,
     pool: Option<PoolName>,
+    test: bool,
+    within: Option<Arc<[AccountId]>>,
 }
 
 #[derive(Clone)]
@@ -58,8 +61,33 @@ impl Draft {
         self
     }
 
+    /// The same mail in test mode: it goes the whole way, but ends at a stand-in in the worker, and nothing is sent. Its
+    /// From is checked as ever, unless there is no account at all: then it may be any.
+    #[must_use]
+    pub fn as_test(mut self) -> Self {
+        self.test = true;
+        self
+    }
+
+    /// The same mail, refused unless one of `accounts` sends it.
+    #[must_use]
+    pub fn within(mut self, accounts: Arc<[AccountId]>) -> Self {
+        self.within = Some(accounts);
+        self
+    }
+
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None }
+        Self { form, account: None, pool: None, test: false, within: None }
+    }
+
+    /// Whether test mode was asked for.
+    pub(crate) fn is_test(&self) -> bool {
+        self.test
+    }
+
+    /// The accounts that may send it; `None`: any.
+    pub(crate) fn allowed(&self) -> Option<&[AccountId]> {
+        self.within.as_deref()
     }
 
     /// The account that was asked for beside the mail.
@@ -98,7 +126,7 @@ impl Draft {
         let value = match &mut self.form {
             Form::Json(value) if value.get("template").is_some() => Some(value.take()),
             // A mail that no parser can read is told of later.
-            Form::Bytes(bytes) if may_name_template(bytes) => Mail::json_of(bytes).ok(),
+            Form::Bytes(bytes) if may_name_template(bytes) => read_json(bytes).ok(),
             Form::Json(_) | Form::Parsed(_) | Form::Bytes(_) | Form::Eml(_) | Form::Templated(_) => None,
         };
         if let Some(value) = value {

@@ -42,13 +42,15 @@ pub mod door;
 pub mod draft;
 mod fingerprint;
 pub mod new_mail;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod settings;
 mod shards;
 mod templated;
 #[cfg(feature = "templates")]
 pub mod templates;
 
-pub use client::{Cancelled, Client, SendError, Sent};
+pub use client::{Cancelled, Client, Rescheduled, SendError, Sent};
 pub use door::Refusal;
 pub use draft::Draft;
 pub use new_mail::{NewAttachment, NewMail};
@@ -57,7 +59,7 @@ pub use postroom_shared::clock::Millis;
 pub use postroom_shared::id::MailId;
 pub use postroom_shared::mail::{Fault, Mail, Priority};
 pub use postroom_shared::pool::PoolName;
-pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, Why};
+pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, RescheduleError, Why};
 pub use postroom_shared::reason::Reason;
 /// Why Redis did not do what was asked.
 pub use postroom_shared::store::StoreError as Error;

@@ -35,6 +35,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         return cli::doctor::run(command).await;
     }
     let mut context = Context::open().await?;
+    if let Command::Serve(command) = &command {
+        return cli::serve::run(command, context).await;
+    }
     match command {
         Command::Send(command) => cli::send::run(&command, &mut context).await?,
         Command::Mail(command) => cli::mail::run(command, &mut context).await?,
@@ -42,9 +45,10 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Dead(command) => cli::dead::run(command, &mut context).await?,
         Command::Pool(command) => cli::pool::run(command, &mut context).await?,
         Command::Template(command) => cli::template::run(command, &mut context).await?,
+        Command::Key(command) => cli::key::run(command, &mut context).await?,
         Command::Queue(command) => cli::queue::run(command, &mut context).await?,
-        // Answered above: they need no connection to Redis to begin with.
-        Command::Explain(_) | Command::Doctor(_) => {}
+        // Answered above: the first two need no connection to Redis to begin with.
+        Command::Explain(_) | Command::Doctor(_) | Command::Serve(_) => {}
     }
     context.out.flush()
 }

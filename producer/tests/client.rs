@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use postroom::{Cancelled, Client, Draft, MailId, MailState, NewMail, SendError};
+use postroom::{Cancelled, Client, Draft, MailId, MailState, Millis, NewMail, Rescheduled, SendError};
 use postroom_shared::account::Account;
 use serde_json::json;
 use support::Redis;
@@ -48,6 +48,30 @@ async fn sends_asks_waits_and_cancels() {
     let other: MailId = "0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10".parse().unwrap();
     assert_eq!(client.cancel(other).await.unwrap(), Cancelled::Unknown);
     assert!(client.status(other).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_mail_gets_another_time() {
+    let redis = Redis::start();
+    let client = connected(&redis).await;
+    let sent = client.send(mail("one")).await.unwrap();
+    let later = Millis::now().after(Duration::from_secs(3_600));
+    assert_eq!(client.reschedule(sent.id, later).await.unwrap(), Rescheduled::Done);
+    let status = client.status(sent.id).await.unwrap().unwrap();
+    assert_eq!((status.state, status.at), (MailState::Scheduled, later));
+    let id = sent.id.to_string();
+    let told = redis.run(&["mail", "reschedule", &id, "2020-01-01T00:00:00Z"]).ok();
+    assert!(told.starts_with(&format!("{id} goes at 20")) && !told.contains("2020"), "{told}");
+    assert_eq!(client.status(sent.id).await.unwrap().unwrap().state, MailState::Ready);
+    assert!(redis.run(&["mail", "show", &id]).ok().contains("rescheduled"));
+    let wrong = redis.run(&["mail", "reschedule", &id, "9999-01-01T00:00:00Z"]);
+    assert!(wrong.code == 2 && wrong.err.contains("30 days ahead"), "{}", wrong.err);
+    client.cancel(sent.id).await.unwrap();
+    assert_eq!(client.reschedule(sent.id, later).await.unwrap(), Rescheduled::TooLate(MailState::Cancelled));
+    assert!(redis.run(&["mail", "reschedule", &id, "2020-01-01T00:00:00Z"]).failed().contains("cancelled"));
+    let other = "0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10";
+    assert_eq!(client.reschedule(other.parse().unwrap(), later).await.unwrap(), Rescheduled::Unknown);
+    assert!(redis.run(&["mail", "reschedule", other, "2020-01-01T00:00:00Z"]).failed().contains("no such mail"));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::address::{Address, AddressError, mask_addresses};
 use crate::clock::Millis;
 use crate::reason::Reason;
+use crate::test_mode;
 
 /// Names an account: its mailbox's address in lower case. Prints masked.
 /// Clones share the text: a worker makes several a mail.
@@ -32,6 +33,18 @@ impl AccountId {
 }
 
 impl AccountId {
+    /// The built-in account of test mails.
+    #[must_use]
+    pub fn of_test_mode() -> Self {
+        Self(test_mode::ACCOUNT.into())
+    }
+
+    /// Whether it is the built-in account of test mails, of which nothing ever goes to Gmail.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        &*self.0 == test_mode::ACCOUNT
+    }
+
     /// An id that we stored ourselves, checked only for its form: it was parsed when the account was added.
     pub(crate) fn from_stored(text: &str) -> Option<Self> {
         text.contains('@').then(|| Self(text.into()))
@@ -87,26 +100,35 @@ pub enum AccountKind {
     Workspace,
     /// A Workspace user behind `smtp-relay.gmail.com`: 10,000 messages in any 24 hours.
     Relay,
+    /// No mailbox at all: the built-in account of test mails. Nobody can ask for this kind.
+    Test,
 }
 
 impl AccountKind {
-    /// Messages in any 24 hours (gmail.md, "Limits").
+    /// Messages in any 24 hours (gmail.md, "Limits"); `None`: any number.
     #[must_use]
-    pub fn messages(self) -> u32 {
+    pub fn messages(self) -> Option<u32> {
         match self {
-            Self::Consumer => 500,
-            Self::Workspace => 2_000,
-            Self::Relay => 10_000,
+            Self::Consumer => Some(500),
+            Self::Workspace => Some(2_000),
+            Self::Relay => Some(10_000),
+            Self::Test => None,
         }
     }
 
-    /// Recipients in any 24 hours (gmail.md, "Limits").
+    /// Recipients in any 24 hours (gmail.md, "Limits"); `None`: any number.
     #[must_use]
-    pub fn recipients(self) -> u32 {
+    pub fn recipients(self) -> Option<u32> {
         match self {
-            Self::Consumer => 500,
-            Self::Workspace | Self::Relay => 10_000,
+            Self::Consumer => Some(500),
+            Self::Workspace | Self::Relay => Some(10_000),
+            Self::Test => None,
         }
+    }
+
+    /// As it was stored, by [`AccountKind::as_str`].
+    pub(crate) fn from_stored(word: &str) -> Result<Self, String> {
+        if word == Self::Test.as_str() { Ok(Self::Test) } else { word.parse() }
     }
 
     /// The word in settings, listings and Redis.
@@ -116,6 +138,7 @@ impl AccountKind {
             Self::Consumer => "consumer",
             Self::Workspace => "workspace",
             Self::Relay => "relay",
+            Self::Test => "test",
         }
     }
 }
@@ -196,13 +219,13 @@ impl Account {
 
     /// Messages and recipients in any 24 hours; `None`: no limit.
     #[must_use]
-    pub fn budget(&self) -> (u32, Option<u32>) {
+    pub fn budget(&self) -> (Option<u32>, Option<u32>) {
         let recipients = match (self.recipients, self.limit) {
             (Some(own), _) => Some(own),
             (None, Some(_)) => None,
-            (None, None) => Some(self.kind.recipients()),
+            (None, None) => self.kind.recipients(),
         };
-        (self.limit.unwrap_or(self.kind.messages()), recipients)
+        (self.limit.or(self.kind.messages()), recipients)
     }
 
     /// The hold that lasts longest: one that waits for a person before any that ends by itself.

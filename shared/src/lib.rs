@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod address;
+pub mod api_keys;
 pub mod clock;
 pub mod dial;
 pub mod id;
@@ -21,5 +22,6 @@ pub mod smtp;
 pub mod store;
 pub mod telemetry;
 pub mod templates;
+pub mod test_mode;
 pub mod tokens;
 pub mod xoauth2;

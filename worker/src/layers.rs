@@ -101,7 +101,10 @@ impl Claim {
     }
 
     fn span(&self) -> Span {
-        info_span!("attempt", mail.id = %self.id, mail.attempt = self.attempt, account.hash = %self.account.hashed())
+        // Said only of test mails.
+        let test = self.account.is_test().then_some(true);
+        let hash = self.account.hashed();
+        info_span!("attempt", mail.id = %self.id, mail.attempt = self.attempt, mail.test = test, account.hash = %hash)
     }
 }
 
@@ -208,7 +211,7 @@ impl SettleLayer {
             attempt: claim.attempt,
             failed: claim.failed(),
             answered: attempted.answered(),
-            asks_sent: self.asks_sent,
+            asks_sent: self.asks_sent && !claim.account.is_test(),
             now,
             policy: &self.policy,
             // Chance costs a call of the system; a mail that was delivered needs none.

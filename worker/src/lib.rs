@@ -23,6 +23,7 @@ pub mod run;
 pub mod sent;
 pub mod settings;
 pub mod split;
+pub mod stand_in;
 pub mod turns;
 pub mod verdict;
 

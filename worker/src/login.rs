@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use postroom_shared::account::AccountId;
+use postroom_shared::queue::Claimed;
 use postroom_shared::replies::Class;
 use postroom_shared::reply::{Reply, Silence, Stage};
 use postroom_shared::tokens::{AccessToken, AfterRefusal, ServiceFault, TokenError};
 use tracing::debug;
 
 use crate::handler::Handler;
+use crate::stand_in;
 use crate::verdict::NoLogin;
 use postroom_shared::smtp::Connection;
 
@@ -31,8 +33,14 @@ pub(crate) enum NoConnection {
 }
 
 impl Handler {
-    /// A new connection; a refused login is tried again with another token, as long as there is one.
-    pub(crate) async fn connect(&self, account: &AccountId) -> Result<Connection, NoConnection> {
+    /// A new connection for a mail: for a test mail to the stand-in, with neither token nor leave. A refused login is tried
+    /// again with another token, as long as there is one.
+    pub(crate) async fn connect(&self, claimed: &Claimed) -> Result<Connection, NoConnection> {
+        let account = &claimed.account;
+        if claimed.is_test() {
+            let connection = stand_in::connect(self.dialer.settings(), account, claimed.attempts + 1).await;
+            return connection.map_err(|reply| NoConnection::Reply(reply, Duration::ZERO));
+        }
         let mut token = self.tokens.access(account).await.map_err(no_token)?;
         for _ in 0..=OTHER_TOKENS {
             match self.queue.may_log_in(account).await {

@@ -6,12 +6,14 @@ pub(crate) mod account;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod key;
 pub(crate) mod mail;
 pub(crate) mod output;
 pub(crate) mod pool;
 mod prompt;
 pub(crate) mod queue;
 pub(crate) mod send;
+pub(crate) mod serve;
 mod table;
 pub(crate) mod template;
 mod values;
@@ -57,6 +59,8 @@ pub(crate) struct Cli {
 /// The groups of commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// The HTTP API
+    Serve(serve::Serve),
     /// Hand mails over: JSON, JSON Lines or .eml
     Send(send::Send),
     /// Look at mails and cancel them
@@ -74,6 +78,9 @@ pub(crate) enum Command {
     /// What failed for good: look, retry, discard
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// Keys of the HTTP API
+    #[command(subcommand)]
+    Key(key::Key),
     /// The queue at a glance
     #[command(subcommand)]
     Queue(queue::Queue),

@@ -91,6 +91,9 @@ pub(crate) async fn run(command: Pool, context: &mut Context) -> Result<(), Fail
 async fn put(name: PoolName, accounts: Vec<AccountId>, context: &mut Context) -> Result<(), Failure> {
     let mut members: Vec<AccountId> = Vec::with_capacity(accounts.len());
     for (place, account) in accounts.into_iter().enumerate() {
+        if account.is_test() {
+            return Err(Failure::failed("the account of test mode sends nothing: a pool is made of real accounts"));
+        }
         if context.queue().account(&account).await?.is_none() {
             return Err(Failure::Failed(format!(
                 "address {}: there is no such account: add it with `postroom account add ADDRESS` first",

@@ -50,7 +50,7 @@ fn print(stats: &QueueStats, out: &mut Out) -> Result<(), Failure> {
         let [urgent, normal, bulk] = waiting(lane);
         let held = lane.account.hold().map(|hold| format!("{}, {}", hold.reason.as_str(), when(hold)));
         lanes.row([
-            lane.account.id.reveal().to_owned(),
+            format!("{}{}", lane.account.id.reveal(), if lane.account.id.is_test() { " (test mode)" } else { "" }),
             urgent.to_string(),
             normal.to_string(),
             bulk.to_string(),

@@ -139,12 +139,12 @@ fn limits(account: &Account) -> Finding {
     if is_gmail && account.kind != AccountKind::Consumer {
         odd.push(format!("a gmail.com mailbox is a consumer's, not of the kind {kind}"));
     }
-    if messages > most {
+    if let Some((messages, most)) = messages.zip(most).filter(|(messages, most)| messages > most) {
         odd.push(format!("{messages} messages in 24 hours, but Gmail lets the kind {kind} send {most}"));
     }
-    if recipients.is_some_and(|recipients| recipients > account.kind.recipients()) {
-        let most = account.kind.recipients();
-        odd.push(format!("{} recipients in 24 hours, but Gmail allows {most}", recipients.unwrap_or_default()));
+    let most = account.kind.recipients();
+    if let Some((recipients, most)) = recipients.zip(most).filter(|(recipients, most)| recipients > most) {
+        odd.push(format!("{recipients} recipients in 24 hours, but Gmail allows {most}"));
     }
     if account.connections.is_some_and(|connections| connections > MOST_CONNECTIONS) {
         odd.push("Gmail refuses logins from about 16 connections at once".to_owned());
@@ -157,6 +157,7 @@ fn limits(account: &Account) -> Finding {
     } else {
         ""
     };
+    let messages = messages.map_or_else(|| "any number of".to_owned(), |messages| messages.to_string());
     Finding::ok(Id::Limits, format!("{kind}, {messages} messages in 24 hours{own}"))
 }
 

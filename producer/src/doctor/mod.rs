@@ -130,11 +130,17 @@ async fn connect(settings: &DoctorSettings) -> Result<Queue, Finding> {
 }
 
 async fn read_patients(queue: &Queue, options: &Options) -> Result<(Patients, Vec<Finding>), StoreError> {
-    let all = queue.accounts().await?;
+    let mut all = queue.accounts().await?;
+    // Nothing of that of test mode lies at Gmail.
+    all.retain(|account| !account.id.is_test());
     let is_meant = |account: &&Account| options.account.as_ref().is_none_or(|only| *only == account.id);
     let ids: Vec<AccountId> = all.iter().filter(is_meant).map(|account| account.id.clone()).collect();
     let mut told = Vec::new();
     match &options.account {
+        Some(only) if only.is_test() => {
+            let what = "the account of test mode is built in: it has nothing that could be examined";
+            told.push(Finding::note(Id::AccountsNone, what).about(only.reveal()));
+        }
         Some(only) if ids.is_empty() => {
             told.push(Finding::error(Id::AccountUnknown, "there is no such account").about(only.reveal()));
         }

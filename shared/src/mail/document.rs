@@ -1,25 +1,38 @@
-//! JSON read so strictly that a field given twice is told; `serde_json` alone would keep the last one.
+//! JSON read so strictly that a field given twice is told; `serde_json` alone would keep the last one. An attachment's bytes
+//! given as an array of numbers become base64 at once, and there is a bound on how many values there may be: what is read
+//! takes little more memory than what was sent.
 //!
 //! Faults name fields and places, never values.
 
 use std::fmt::{self, Write as _};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::fault::{Faults, quoted};
 use crate::address::mask_addresses;
 
+/// Values in one document: several times what a batch of a hundred mails with all fields may have. A value takes some 32
+/// bytes of memory, and can be sent in two.
+const MOST_VALUES: usize = 200_000;
+
 /// The document in `bytes`.
-pub(super) fn read(bytes: &[u8]) -> Result<Value, Faults> {
+///
+/// # Errors
+/// If it is not JSON, names a field twice, or has too many values.
+pub fn read(bytes: &[u8]) -> Result<Value, Faults> {
     let mut twice = Twice::default();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Node(&mut twice)
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| Faults::one("", syntax(&error)))?;
+    let value =
+        Node(&mut twice).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|error| {
+            Faults::one("", if twice.values > MOST_VALUES { TOO_MANY.to_owned() } else { syntax(&error) })
+        })?;
     twice.faults.or(value)
 }
+
+const TOO_MANY: &str = "more than 200,000 values: hand fewer mails over at once; bytes of attachments go in base64";
 
 fn syntax(error: &serde_json::Error) -> String {
     format!("not JSON, from line {} column {} on: give one JSON object", error.line(), error.column())
@@ -30,6 +43,29 @@ fn syntax(error: &serde_json::Error) -> String {
 struct Twice {
     path: String,
     faults: Faults,
+    values: usize,
+}
+
+impl Twice {
+    fn is_content(&self) -> bool {
+        let path = self.path.strip_suffix(".data").unwrap_or(&self.path);
+        let attachment = path.strip_suffix("].content").and_then(|path| path.rsplit_once('['));
+        attachment.is_some_and(|(path, _)| path.ends_with("attachments"))
+    }
+
+    /// Bytes given as numbers, in base64.
+    fn content<'de, A: SeqAccess<'de>>(&mut self, mut items: A) -> Result<Value, A::Error> {
+        let (mut bytes, mut wrong) = (Vec::new(), false);
+        while let Some(item) = items.next_element::<Value>()? {
+            let byte = item.as_u64().and_then(|number| u8::try_from(number).ok());
+            wrong |= byte.is_none();
+            bytes.push(byte.unwrap_or(0));
+        }
+        if wrong {
+            self.faults.add(self.path.clone(), "an array here holds bytes, numbers from 0 to 255; or give base64");
+        }
+        Ok(Value::String(STANDARD.encode(bytes)))
+    }
 }
 
 struct Node<'a>(&'a mut Twice);
@@ -38,6 +74,10 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.0.values += 1;
+        if self.0.values > MOST_VALUES {
+            return Err(serde::de::Error::custom(TOO_MANY));
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -78,6 +118,9 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        if self.0.is_content() {
+            return self.0.content(items);
+        }
         let mut list = Vec::new();
         let outer = self.0.path.len();
         loop {
@@ -131,5 +174,29 @@ mod tests {
             assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), expected);
         }
         assert!(read("[".repeat(10_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn bytes_given_as_numbers_become_base64() {
+        let text = r#"[{"attachments": [{"content": [104, 105]}, {"content": {"type": "Buffer", "data": [255, 0]}}]}]"#;
+        let value = read(text.as_bytes()).unwrap();
+        assert_eq!(value[0]["attachments"][0]["content"], "aGk=");
+        assert_eq!(value[0]["attachments"][1]["content"]["data"], "/wA=");
+        for bad in ["[256]", "[-1]", "[1.5]", "[\"a\"]", "[[1]]"] {
+            let text = format!(r#"{{"attachments": [{{"content": {bad}}}]}}"#);
+            let fault = read(text.as_bytes()).unwrap_err().to_string();
+            assert!(fault.starts_with("attachments[0].content: an array here holds bytes"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn many_values_are_refused_and_many_bytes_are_not() {
+        let many = |path: &str| {
+            let (open, close) = path.split_once('#').unwrap();
+            format!("{open}[{}1]{close}", "1,".repeat(300_000))
+        };
+        assert!(read(many(r#"{"attachments":[{"content":#}]}"#).as_bytes()).is_ok());
+        let fault = read(many(r#"{"headers":#}"#).as_bytes()).unwrap_err().to_string();
+        assert!(fault.starts_with("more than 200,000 values"), "{fault}");
     }
 }

@@ -60,17 +60,17 @@ pub(super) fn parse(value: &Value, now: Millis) -> Result<Mail, Faults> {
     // A list that has faults of its own counts as given: one mistake, one fault.
     let recipients = match (to, cc, bcc) {
         (Some(to), Some(cc), Some(bcc)) => {
-            let all = to.iter().chain(&cc).chain(&bcc).map(|mailbox| mailbox.address.clone());
-            let recipients = distinct(all);
+            let of = |list: &[Mailbox]| list.iter().map(|mailbox| mailbox.address.clone()).collect();
+            let (recipients, copies) = distinct(of(&to), of(&cc), of(&bcc));
             check_recipients(&recipients, &mut faults);
-            Some((recipients, to, cc))
+            Some((recipients, copies, to, cc))
         }
         _ => None,
     };
     match (from, recipients) {
-        (Some(from), Some((recipients, to, cc))) => {
+        (Some(from), Some((recipients, copies, to, cc))) => {
             let parts = Parts { to, cc, reply_to, text, html, headers, attachments };
-            faults.or(Mail { from, recipients, subject, content: Content::Parts(Box::new(parts)), options })
+            faults.or(Mail { from, recipients, copies, subject, content: Content::Parts(Box::new(parts)), options })
         }
         _ => Err(faults),
     }

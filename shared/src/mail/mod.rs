@@ -21,10 +21,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::attachment::Attachment;
+pub use self::document::read as read_json;
+pub(crate) use self::eml::mailbox as read_mailbox;
 pub use self::fault::{Fault, Faults, unknown};
 pub use self::mailbox::Mailbox;
 pub use self::priority::Priority;
 pub use self::tag::Tag;
+pub use self::time::{LONGEST_WAIT, send_time, time_to_live};
 use crate::account::AccountId;
 use crate::address::Address;
 use crate::clock::Millis;
@@ -37,10 +40,19 @@ pub const MAX_RECIPIENTS: usize = 100;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
     pub(crate) from: Mailbox,
+    /// Those of To, then of Cc, then of Bcc.
     pub(crate) recipients: Vec<Address>,
+    pub(crate) copies: Copies,
     pub(crate) subject: String,
     pub(crate) content: Content,
     pub(crate) options: Options,
+}
+
+/// How many recipients there are besides those of To.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Copies {
+    pub(crate) cc: u8,
+    pub(crate) bcc: u8,
 }
 
 /// What is sent: parts that Postroom makes a message of, or a message that the app made.
@@ -97,14 +109,6 @@ impl Mail {
     /// All faults of it, each with its field.
     pub fn from_json_bytes(bytes: &[u8], now: Millis) -> Result<Self, Faults> {
         json::parse(&document::read(bytes)?, now)
-    }
-
-    /// The JSON in `bytes`, read as strictly as [`Mail::from_json_bytes`] does, but not looked at.
-    ///
-    /// # Errors
-    /// It is no JSON, or names a field twice.
-    pub fn json_of(bytes: &[u8]) -> Result<Value, Faults> {
-        document::read(bytes)
     }
 
     /// Parses a ready message (RFC 5322, an `.eml` file); To, Cc and Bcc are its recipients. Its body is kept as it is.
@@ -225,10 +229,18 @@ fn check_sender(options: &Options, field: &str, faults: &mut Faults) {
     }
 }
 
-/// Each mailbox once, in the order they came, compared without regard to case.
-fn distinct(addresses: impl Iterator<Item = Address>) -> Vec<Address> {
+/// Everyone in To, Cc and Bcc, each mailbox once, in this order, compared without regard to case.
+fn distinct(to: Vec<Address>, cc: Vec<Address>, bcc: Vec<Address>) -> (Vec<Address>, Copies) {
     let mut seen = HashSet::new();
-    addresses.filter(|address| seen.insert(address.reveal().to_lowercase())).collect()
+    let mut all: Vec<Address> = Vec::with_capacity(to.len() + cc.len() + bcc.len());
+    let mut add = |some: Vec<Address>| {
+        let before = all.len();
+        all.extend(some.into_iter().filter(|address| seen.insert(address.reveal().to_lowercase())));
+        u8::try_from(all.len() - before).unwrap_or(u8::MAX)
+    };
+    add(to);
+    let copies = Copies { cc: add(cc), bcc: add(bcc) };
+    (all, copies)
 }
 
 /// At least one recipient, at most [`MAX_RECIPIENTS`].

@@ -32,6 +32,7 @@ fn every_field_is_read() {
     .unwrap();
     let all: Vec<_> = mail.recipients().iter().map(Address::reveal).collect();
     assert_eq!(all, ["b@x.example", "c@x.example", "d@x.example", "e@x.example"]);
+    assert_eq!(mail.copies, Copies { cc: 1, bcc: 1 });
     assert_eq!(mail.from().name.as_deref(), Some("Ann"));
     assert_eq!((mail.subject(), mail.priority()), ("s", Priority::Urgent));
     assert_eq!(mail.tags(), [Tag { name: "kind".to_owned(), value: "welcome".to_owned() }]);

@@ -13,14 +13,29 @@ use crate::clock::Millis;
 const DAY: u64 = 24 * 60 * 60;
 /// The longest wait before a mail goes, and the longest time to live, in seconds.
 const MAX_SECONDS: u64 = 30 * DAY;
+/// The longest wait before a mail goes.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(MAX_SECONDS);
+
+/// When a mail shall go, as a person or an app writes it; `None`: now, also for a time that has passed.
+///
+/// # Errors
+/// What is wrong with the text, and what to write.
+pub fn send_time(text: &str, now: Millis) -> Result<Option<Millis>, String> {
+    within(read(text)?, now, "")
+}
+
+/// Milliseconds since 1970.
+fn read(text: &str) -> Result<i64, String> {
+    let time: Timestamp = text
+        .parse()
+        .map_err(|_| "not a time: write RFC 3339 with an offset, such as 2027-01-31T09:00:00+01:00".to_owned())?;
+    Ok(time.as_millisecond())
+}
 
 /// When the mail shall go; `None`: now, also for a time that has passed.
 pub(super) fn send_at(value: &Value, now: Millis) -> Result<Option<Millis>, String> {
     let millis = match value {
-        Value::String(text) => text
-            .parse::<Timestamp>()
-            .map_err(|_| "not a time: write RFC 3339 with an offset, such as 2027-01-31T09:00:00+01:00".to_owned())?
-            .as_millisecond(),
+        Value::String(text) => read(text)?,
         Value::Number(number) => number
             .as_i64()
             .and_then(|seconds| seconds.checked_mul(1_000))
@@ -29,17 +44,26 @@ pub(super) fn send_at(value: &Value, now: Millis) -> Result<Option<Millis>, Stri
             return Err(format!("expected RFC 3339 text or Unix seconds, not {}", kind(other)));
         }
     };
+    // As seconds, such a number lies 1,200 years ahead; as milliseconds, in our days.
+    let is_millis = value.as_i64().is_some_and(|number| number > 100_000_000_000);
+    within(millis, now, if is_millis { " (a number means seconds, not milliseconds)" } else { "" })
+}
+
+/// The time if it is not too far ahead; `None`: it has passed.
+fn within(millis: i64, now: Millis, hint: &str) -> Result<Option<Millis>, String> {
     let at = Millis(u64::try_from(millis).unwrap_or(0));
-    if at <= now {
-        return Ok(None);
-    }
-    if at.since(now) > Duration::from_secs(MAX_SECONDS) {
-        // As seconds, such a number lies 1,200 years ahead; as milliseconds, in our days.
-        let is_millis = value.as_i64().is_some_and(|number| number > 100_000_000_000);
-        let hint = if is_millis { " (a number means seconds, not milliseconds)" } else { "" };
+    if at.since(now) > LONGEST_WAIT {
         return Err(format!("more than 30 days ahead{hint}: hand the mail over later"));
     }
-    Ok(Some(at))
+    Ok((at > now).then_some(at))
+}
+
+/// How long a mail may be tried, as a person or an app writes it.
+///
+/// # Errors
+/// What is wrong with the text, and what to write.
+pub fn time_to_live(text: &str) -> Result<Duration, String> {
+    ttl(&Value::String(text.to_owned()))
 }
 
 /// How long Postroom may try.

@@ -5,10 +5,12 @@
 
 mod header;
 mod parts;
+mod read;
 mod thread;
 
 use std::fmt;
 
+pub use self::read::{ReadAttachment, ReadMessage, read};
 pub use self::thread::root_of;
 
 use crate::address::Address;
@@ -41,6 +43,10 @@ pub struct Envelope {
     pub from: Address,
     /// One `RCPT TO` each.
     pub recipients: Vec<Address>,
+    /// How many of them are copies (Cc): those before the hidden ones.
+    pub cc: u8,
+    /// How many of them are hidden (Bcc): the last ones.
+    pub bcc: u8,
 }
 
 impl Message {
@@ -67,7 +73,12 @@ impl Message {
             return Err(Faults::one("", message));
         }
         Ok(Self {
-            envelope: Envelope { from: mail.from.address.clone(), recipients: mail.recipients.clone() },
+            envelope: Envelope {
+                from: mail.from.address.clone(),
+                recipients: mail.recipients.clone(),
+                cc: mail.copies.cc,
+                bcc: mail.copies.bcc,
+            },
             message_id,
             subject: mail.subject.chars().take(SHOWN_SUBJECT).collect(),
             bytes,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Queue;
 use super::session::wrong;
-use crate::account::{Account, AccountId, Hold, Pause};
+use crate::account::{Account, AccountId, AccountKind, Hold, Pause};
 use crate::clock::Millis;
 use crate::clock::millis;
 use crate::reason::Reason;
@@ -59,13 +59,26 @@ impl Queue {
             account.rate.map(|rate| rate.to_string()).unwrap_or_default(),
             text(account.burst),
             account.client.clone().unwrap_or_default(),
-            messages.to_string(),
+            text(messages),
             text(recipients),
         ];
         self.call_account(verb, &account.id, &details).await?;
         let mut connection = self.store.connection();
         let added = redis::cmd("SADD").arg(ACCOUNTS).arg(account.id.reveal()).query_async::<()>(&mut connection).await;
         Ok(added.map_err(StoreError::from)?)
+    }
+
+    /// Makes the built-in account of test mails. One that is there already stays as it is.
+    pub(super) async fn make_test_account(&self) -> Result<(), StoreError> {
+        let account = Account { kind: AccountKind::Test, ..Account::new(AccountId::of_test_mode()) };
+        // Listed first: nobody would list it later if what follows were the last thing that was done.
+        let mut connection = self.store.connection();
+        redis::cmd("SADD").arg(ACCOUNTS).arg(account.id.reveal()).query_async::<()>(&mut connection).await?;
+        match self.change_account(&account).await {
+            Ok(()) => Ok(()),
+            Err(AccountError::Store(error)) => Err(error),
+            Err(error @ AccountError::Unknown) => Err(wrong(error)),
+        }
     }
 
     /// One account.
@@ -254,7 +267,7 @@ pub(super) fn read_account(id: AccountId, fields: &HashMap<String, String>) -> R
     holds.sort_by_key(|hold| hold.since);
     Ok(Account {
         id,
-        kind: field("kind").unwrap_or_default().parse().map_err(wrong)?,
+        kind: AccountKind::from_stored(field("kind").unwrap_or_default()).map_err(wrong)?,
         aliases: field("aliases").map(serde_json::from_str).transpose().map_err(wrong)?.unwrap_or_default(),
         connections: number("connections")?,
         limit: number("limit")?,

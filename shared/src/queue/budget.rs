@@ -134,7 +134,7 @@ pub(super) fn reckon(account: &Account, state: &State, steps: &[Step], now: Mill
     let (messages, recipients) = account.budget();
     let counted = || steps.iter().filter(|step| step.frees_at() > now);
     let used = |of: fn(&Step) -> u64| counted().map(of).sum();
-    let messages = Some(u64::from(messages));
+    let messages = messages.map(u64::from);
     Budget {
         messages: Use::new(messages, used(|step| step.messages), state.messages_in_hand, state.elsewhere),
         recipients: Use::new(recipients.map(u64::from), used(|step| step.recipients), state.recipients_in_hand, 0),

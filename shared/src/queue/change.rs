@@ -1,4 +1,5 @@
-//! Changing one mail by hand: cancel it, discard a dead letter, or retry one, through another account if need be.
+//! Changing one mail by hand: cancel it, give it another time, discard a dead letter, or retry one, through another account
+//! if need be.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::address::Address;
 use crate::clock::Millis;
 use crate::clock::millis;
 use crate::id::MailId;
+use crate::mail::LONGEST_WAIT;
 use crate::store::StoreError;
 
 /// Why a dead letter was not retried through another account.
@@ -28,6 +30,12 @@ pub enum ViaError {
          declare it with `postroom account add ACCOUNT --alias FROM --keep-credentials`, or retry it through its own account"
     )]
     OtherFrom(Address),
+    /// A test mail stays one, and no other becomes one.
+    #[error(
+        "a test mail is never sent through a real account, nor a live mail through that of test mode: hand it over anew in \
+         the other mode, or retry it without another account"
+    )]
+    TestMode,
     /// A mail's id tells its shard, so it cannot move to another one.
     #[error(
         "the other account belongs to shard {there} of the queue and this mail to shard {here}: a mail cannot leave its \
@@ -47,8 +55,20 @@ pub enum ViaError {
     Store(#[from] StoreError),
 }
 
+/// Why a mail did not get another time.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RescheduleError {
+    /// As at the door.
+    #[error("the time is more than 30 days ahead: choose an earlier one, or hand the mail over later")]
+    TooFar,
+    /// Redis.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 enum Change<'a> {
     Cancel,
+    Reschedule { to: Millis },
     Discard,
     Retry { ttl: Duration, via: Option<&'a AccountId> },
 }
@@ -57,6 +77,7 @@ impl Change<'_> {
     fn verb(&self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
+            Self::Reschedule { .. } => "reschedule",
             Self::Discard => "discard",
             Self::Retry { .. } => "retry",
         }
@@ -65,6 +86,7 @@ impl Change<'_> {
     fn told(&self) -> What {
         match self {
             Self::Cancel => What::Cancelled,
+            Self::Reschedule { to } => What::Rescheduled { to: *to },
             Self::Discard => What::Discarded,
             Self::Retry { via, .. } => What::Retried { via: via.cloned() },
         }
@@ -78,6 +100,24 @@ impl Queue {
     /// If Redis did not do it.
     pub async fn cancel(&self, id: MailId) -> Result<Option<Result<(), MailState>>, StoreError> {
         self.change(id, &Change::Cancel).await
+    }
+
+    /// Gives a mail another time, at most 30 days ahead; one that has passed means now. It keeps its time to live: the
+    /// deadline moves with it. `Err` is the state in which that could not be done: only a mail that waits for its time or
+    /// its turn can be moved, and one that was tried already answers [`MailState::Retry`].
+    ///
+    /// # Errors
+    /// If the time is too far ahead, or Redis did not do it.
+    pub async fn reschedule(
+        &self,
+        id: MailId,
+        send_at: Millis,
+    ) -> Result<Option<Result<(), MailState>>, RescheduleError> {
+        let now = Millis::now();
+        if send_at.since(now) > LONGEST_WAIT {
+            return Err(RescheduleError::TooFar);
+        }
+        Ok(self.change(id, &Change::Reschedule { to: send_at.max(now) }).await?)
     }
 
     /// Throws a dead letter away; its timeline is kept for `POSTROOM_RETENTION`. Answers as [`Queue::retry_dead`].
@@ -110,15 +150,18 @@ impl Queue {
     ) -> Result<Option<Result<(), MailState>>, ViaError> {
         let (here, there) = (id.shard(), self.store.shard_of(via));
         let account = self.account(via).await?.ok_or(ViaError::NoAccount)?;
+        let Some(status) = self.mail(id).await? else { return Ok(None) };
+        if status.test != via.is_test() {
+            return Err(ViaError::TestMode);
+        }
         if here != there {
             return Err(ViaError::OtherShard { here, there });
         }
-        let Some(status) = self.mail(id).await? else { return Ok(None) };
         if status.state != MailState::Dead {
             return Ok(Some(Err(status.state)));
         }
         let from = status.from.ok_or(ViaError::Unreadable)?;
-        if !account.may_send_as(&from) {
+        if !via.is_test() && !account.may_send_as(&from) {
             return Err(ViaError::OtherFrom(from));
         }
         let other = (*via != status.account).then_some(via);
@@ -128,14 +171,15 @@ impl Queue {
     /// Changes one mail by hand. `None`: there is no such mail; `Some(Err)`: not in this state.
     async fn change(&self, id: MailId, change: &Change<'_>) -> Result<Option<Result<(), MailState>>, StoreError> {
         let keys = self.store.keys(id.shard());
-        let (ttl, via, keep) = match change {
+        let (time, via, keep) = match change {
             Change::Cancel | Change::Discard => (0, "", self.kept_of(id).await?),
+            Change::Reschedule { to } => (to.0, "", Vec::new()),
             Change::Retry { ttl, via } => (millis(*ttl), via.map_or("", AccountId::reveal), Vec::new()),
         };
         let event = serde_json::to_string(&Event { at: Millis::now(), what: change.told() }).map_err(wrong)?;
         let mut call = self.scripts.change.call(&keys);
         call.arg(change.verb()).arg(id.to_string()).arg(millis(self.limits.retention));
-        call.arg(ttl).arg(event).arg(keep).arg(via);
+        call.arg(time).arg(event).arg(keep).arg(via);
         let answer: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
         match (answer.first().map(String::as_str), answer.get(1)) {
             (Some("gone"), _) => Ok(None),

@@ -160,6 +160,12 @@ impl Begun {
 }
 
 impl Claimed {
+    /// Whether it is a test mail, which ends at the stand-in.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        self.account.is_test()
+    }
+
     /// How many transactions of this mail the server took in earlier attempts.
     #[must_use]
     pub fn taken_before(&self) -> u32 {

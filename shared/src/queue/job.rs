@@ -17,7 +17,7 @@ use crate::address::Address;
 use crate::mail::Tag;
 use crate::message::Message;
 
-const PACKED: u8 = 1;
+pub(super) const PACKED: u8 = 1;
 const PLAIN: u8 = 2;
 const TRAINED: u8 = 3;
 /// Room for all of a record but its bytes and its last event; most need less.
@@ -30,6 +30,12 @@ pub struct Job {
     pub from: Address,
     /// `RCPT TO`, all of them; the mail's state says which are still open.
     pub recipients: Vec<Address>,
+    /// How many of the recipients are copies (Cc): those before the hidden ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cc: u8,
+    /// How many of the recipients are hidden (Bcc): the last ones. The others are To.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bcc: u8,
     /// `Message-ID`, with its angle brackets.
     pub message_id: String,
     /// The subject, decoded and cut, for listings.
@@ -48,11 +54,40 @@ pub struct Job {
     pub bytes: Vec<u8>,
 }
 
+/// In which field of the mail a recipient stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientKind {
+    /// To.
+    #[default]
+    To,
+    /// Cc: a copy.
+    Cc,
+    /// Bcc: hidden from the others.
+    Bcc,
+}
+
+impl RecipientKind {
+    /// The word in listings and in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::To => "to",
+            Self::Cc => "cc",
+            Self::Bcc => "bcc",
+        }
+    }
+}
+
 /// A [`Job`] without its bytes, borrowed: it is written once for every mail that was sent.
 #[derive(Serialize)]
 struct Kept<'a> {
     from: &'a Address,
     recipients: &'a [Address],
+    #[serde(skip_serializing_if = "is_zero")]
+    cc: u8,
+    #[serde(skip_serializing_if = "is_zero")]
+    bcc: u8,
     message_id: &'a str,
     subject: &'a str,
     #[serde(skip_serializing_if = "<[Tag]>::is_empty")]
@@ -63,6 +98,11 @@ struct Kept<'a> {
     last_event: &'a str,
     #[serde(with = "serde_bytes")]
     bytes: &'a [u8],
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 impl fmt::Debug for Job {
@@ -90,16 +130,31 @@ impl Job {
     #[must_use]
     pub fn new(message: Message, tags: Vec<Tag>) -> Self {
         let smtputf8 = message.needs_smtputf8();
+        let (cc, bcc) = (message.envelope.cc, message.envelope.bcc);
         let Message { envelope, message_id, subject, bytes } = message;
         Self {
             from: envelope.from,
             recipients: envelope.recipients,
+            cc,
+            bcc,
             message_id,
             subject,
             tags,
             smtputf8,
             last_event: String::new(),
             bytes,
+        }
+    }
+
+    /// What the recipient at this place of the envelope is.
+    #[must_use]
+    pub fn kind(&self, place: usize) -> RecipientKind {
+        let hidden = self.recipients.len().saturating_sub(usize::from(self.bcc));
+        let copies = hidden.saturating_sub(usize::from(self.cc));
+        match place {
+            _ if place >= hidden => RecipientKind::Bcc,
+            _ if place >= copies => RecipientKind::Cc,
+            _ => RecipientKind::To,
         }
     }
 
@@ -127,6 +182,8 @@ impl Job {
         let kept = Kept {
             from: &self.from,
             recipients: &self.recipients,
+            cc: self.cc,
+            bcc: self.bcc,
             message_id: &self.message_id,
             subject: &self.subject,
             tags: &self.tags,
@@ -165,6 +222,8 @@ mod tests {
         Job {
             from: "alice@example.com".parse().unwrap(),
             recipients: vec!["bob@example.org".parse().unwrap()],
+            cc: 0,
+            bcc: 0,
             message_id: "<1@example.com>".to_owned(),
             subject: "Hello".to_owned(),
             tags: Vec::new(),
@@ -182,6 +241,21 @@ mod tests {
         let whole = Job { tags, smtputf8: true, ..job() };
         let kept = Job::decode(&whole.encode_kept("{}").unwrap()).unwrap();
         assert_eq!(kept, Job { last_event: "{}".to_owned(), bytes: Vec::new(), ..whole });
+    }
+
+    #[test]
+    fn recipients_are_told_apart_at_the_cost_of_a_few_bytes() {
+        let recipients = (0..5).map(|n| format!("{n}@example.org").parse().unwrap()).collect();
+        let plain = Job { recipients, ..job() };
+        let kinds = |job: &Job| (0..5).map(|place| job.kind(place)).collect::<Vec<_>>();
+        use RecipientKind::{Bcc, Cc, To};
+        assert_eq!(kinds(&plain), [To; 5]);
+        let apart = Job { cc: 2, bcc: 1, ..plain.clone() };
+        assert_eq!(kinds(&apart), [To, To, Cc, Cc, Bcc]);
+        assert_eq!(Job::decode(&apart.encode().unwrap()).unwrap(), apart);
+        let size = |job: &Job| job.encode_kept("").unwrap().len();
+        assert_eq!(size(&apart) - size(&plain), 4 + 5);
+        assert_eq!(kinds(&Job { cc: 200, bcc: 200, ..plain }), [Bcc; 5]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where is my mail: one mail's state and timeline, the list of mails, and cancelling.
+//! Where is my mail: one mail's state and timeline, and its bytes.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Queue;
 use super::claim::Recipients;
-use super::job::Job;
+use super::job::{Job, RecipientKind};
 use super::outlook::Outlook;
 use super::pools::pool_of;
 use super::session::wrong;
@@ -30,6 +30,7 @@ use crate::store::StoreError;
 ///                 │          │ └────▶ dead ──▶ ready | discarded
 ///                 └──────────┘ (handed back, lease lost)
 /// scheduled, ready, retry ──▶ cancelled
+/// scheduled, ready (not tried yet) ──▶ scheduled, ready: another time
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,6 +107,9 @@ impl FromStr for MailState {
 pub struct RecipientFate {
     /// Who.
     pub address: Address,
+    /// In which field of the mail it stood.
+    #[serde(default)]
+    pub kind: RecipientKind,
     /// `delivered`, `refused`, `failed`, or `waiting`.
     pub fate: String,
     /// What the server said of this recipient, if it refused.
@@ -124,6 +128,9 @@ pub struct MailStatus {
     pub reason: Option<Reason>,
     /// Which account sends it.
     pub account: AccountId,
+    /// A test mail: it ends at a stand-in, and nothing is sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// The pool that it belongs to: another account of it sends it when this one may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolName>,
@@ -168,21 +175,6 @@ pub struct MailStatus {
     /// All that happened, oldest first.
     pub timeline: Vec<Event>,
 }
-
-/// Which mails a listing shows.
-#[derive(Debug, Clone, Default)]
-pub struct ListFilter {
-    /// Only mails in this state.
-    pub state: Option<MailState>,
-    /// Only mails of this account.
-    pub account: Option<AccountId>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// Index entries read at once, and at most, for one listing.
-const PAGE: usize = 500;
-const MOST_READ: usize = 50_000;
 
 pub(super) type Fields = HashMap<String, String>;
 
@@ -234,79 +226,6 @@ impl Queue {
         let job = job.map_err(|error| StoreError::Wrong(format!("the mail's bytes cannot be read: {error}")))?;
         Ok(job.map(|job| job.bytes).filter(|bytes| !bytes.is_empty()))
     }
-
-    /// The newest mails that fit, without their timelines.
-    ///
-    /// # Errors
-    /// If Redis did not answer, or holds what cannot be read.
-    pub async fn list(&self, filter: &ListFilter) -> Result<Vec<MailStatus>, StoreError> {
-        let mut found = Vec::new();
-        for shard in 0..self.store.shards() {
-            self.list_shard(shard, filter, &mut found).await?;
-        }
-        found.sort_by_key(|status| std::cmp::Reverse(status.id));
-        found.truncate(filter.limit);
-        Ok(found)
-    }
-
-    async fn list_shard(&self, shard: u16, filter: &ListFilter, found: &mut Vec<MailStatus>) -> Result<(), StoreError> {
-        let keys = self.store.keys(shard);
-        let (mut end, mut seen, start) = ("+".to_owned(), 0, found.len());
-        while found.len() - start < filter.limit && seen < MOST_READ {
-            let entries: Vec<(String, Vec<String>)> = redis::cmd("XREVRANGE")
-                .arg(keys.mails())
-                .arg(&end)
-                .arg("-")
-                .arg("COUNT")
-                .arg(PAGE)
-                .query_async(&mut self.store.connection())
-                .await?;
-            let Some((last, _)) = entries.last() else { break };
-            end = format!("({last}");
-            seen += entries.len();
-            let ids = entries.iter().filter_map(|(_, fields)| fields.get(1)?.parse().ok()).collect::<Vec<MailId>>();
-            found.extend(self.statuses(shard, &ids, |fields| fits(fields, filter)).await?);
-        }
-        Ok(())
-    }
-
-    /// The statuses of mails of one shard, without timelines; those that are gone or do not fit are left out.
-    pub(super) async fn statuses(
-        &self,
-        shard: u16,
-        ids: &[MailId],
-        fits: impl Fn(&Fields) -> bool,
-    ) -> Result<Vec<MailStatus>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = self.store.keys(shard);
-        let mut pipe = redis::pipe();
-        for id in ids {
-            pipe.cmd("HGETALL").arg(keys.mail(*id));
-        }
-        let rows: Vec<Fields> = pipe.query_async(&mut self.store.connection()).await?;
-        let chosen: Vec<_> = ids.iter().zip(rows).filter(|(_, fields)| !fields.is_empty() && fits(fields)).collect();
-        if chosen.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipe = redis::pipe();
-        for (id, _) in &chosen {
-            pipe.cmd("GET").arg(keys.job(**id));
-        }
-        let records: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.store.connection()).await?;
-        let with_record = chosen.into_iter().zip(records);
-        with_record
-            .map(|((id, fields), record)| {
-                read_status(*id, &fields, record.and_then(|record| Job::decode(&record).ok()), &[])
-            })
-            .collect()
-    }
-}
-
-fn fits(fields: &Fields, filter: &ListFilter) -> bool {
-    filter.state.is_none_or(|state| fields.get("s").is_some_and(|word| word == state.as_str()))
-        && filter.account.as_ref().is_none_or(|id| fields.get("a").is_some_and(|account| account == id.reveal()))
 }
 
 pub(super) fn read_status(
@@ -320,11 +239,13 @@ pub(super) fn read_status(
     let state: MailState = field("s").parse().map_err(wrong)?;
     let open = Recipients::read(field("o"));
     let recipients = job.as_ref().map(|job| fates(job, state, open.as_ref(), log)).unwrap_or_default();
+    let account: AccountId = field("a").parse().map_err(wrong)?;
     Ok(MailStatus {
         id,
         state,
         reason: field("r").parse().ok(),
-        account: field("a").parse().map_err(wrong)?,
+        test: account.is_test(),
+        account,
         pool: pool_of(field("g")),
         priority: Priority::from_letter(field("p").chars().next().unwrap_or('n')).unwrap_or_default(),
         queued_at: Millis(number("q")),
@@ -370,7 +291,7 @@ fn fates(job: &Job, state: MailState, recipients: Option<&Recipients>, log: &[Ev
     };
     let with_fate = |(place, address): (usize, &Address)| {
         let (word, reply) = fate(place);
-        RecipientFate { address: address.clone(), fate: word.to_owned(), reply }
+        RecipientFate { address: address.clone(), kind: job.kind(place), fate: word.to_owned(), reply }
     };
     job.recipients.iter().enumerate().map(with_fate).collect()
 }

@@ -97,6 +97,11 @@ pub(super) fn pack(
     })
 }
 
+/// Reads the contents of a frame of its own from its beginning, which may be cut.
+pub(super) fn unpacker(packed: &[u8]) -> Option<impl io::Read> {
+    zstd::stream::read::Decoder::with_buffer(packed).ok()
+}
+
 /// What `read` makes of the contents of a frame; nothing if the frame is damaged.
 pub(super) fn unpack<T>(packed: &[u8], frame: Frame, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
     let size = zstd_safe::get_frame_content_size(packed).ok().flatten()?;

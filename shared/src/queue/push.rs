@@ -101,11 +101,35 @@ impl Queue {
         answers.pop().unwrap_or_else(|| Err(StoreError::Wrong("no answer".to_owned()).into()))
     }
 
-    /// Stores many mails, in slices; the answers stand in the order of the mails.
+    /// Stores many mails, in slices; the answers stand in the order of the mails. The first test mail makes their account.
     pub async fn push_many(&self, jobs: &[NewJob]) -> Vec<Result<Pushed, PushError>> {
+        let all: Vec<&NewJob> = jobs.iter().collect();
+        let mut answers = self.push_all(&all).await;
+        let early =
+            |place: &usize| jobs[*place].account.is_test() && matches!(answers[*place], Err(PushError::NoAccount));
+        let early: Vec<usize> = (0..jobs.len()).filter(early).collect();
+        if early.is_empty() {
+            return answers;
+        }
+        let again: Vec<&NewJob> = early.iter().map(|place| &jobs[*place]).collect();
+        let stored = match self.make_test_account().await {
+            Ok(()) => self.push_all(&again).await,
+            // Whether the account is there or not: the mails surely are not.
+            Err(StoreError::Unknown(why)) => {
+                again.iter().map(|_| Err(StoreError::NotStored(why.clone()).into())).collect()
+            }
+            Err(error) => again.iter().map(|_| Err(error.clone().into())).collect(),
+        };
+        for (place, answer) in early.into_iter().zip(stored) {
+            answers[place] = answer;
+        }
+        answers
+    }
+
+    async fn push_all(&self, jobs: &[&NewJob]) -> Vec<Result<Pushed, PushError>> {
         let mut answers: Vec<Option<Result<Pushed, PushError>>> = jobs.iter().map(|_| None).collect();
         let mut by_shard: Vec<(u16, Vec<Encoded<'_>>)> = Vec::new();
-        for (place, new) in jobs.iter().enumerate() {
+        for (place, new) in jobs.iter().copied().enumerate() {
             match new.job.encode() {
                 Err(error) => answers[place] = Some(Err(error.into())),
                 Ok(record) => {
@@ -137,7 +161,7 @@ impl Queue {
         call.arg(slice.len()).arg(millis(WINDOW)).arg(millis(index_life));
         for Encoded { new, record, .. } in slice {
             let (hash, print) = match &new.idempotency {
-                Some((key, print)) => (digest(&[key.as_bytes()]), print.clone()),
+                Some((key, print)) => (key_hash(&new.account, key), print.clone()),
                 None => (String::new(), String::new()),
             };
             let ttl = new.ttl.unwrap_or(self.limits.mail_ttl);
@@ -181,6 +205,11 @@ fn slices<'a, 'b>(mut list: &'a [Encoded<'b>]) -> Vec<&'a [Encoded<'b>]> {
         list = rest;
     }
     pieces
+}
+
+/// What stands for an idempotency key in Redis. The keys of test mails never meet those of live ones.
+fn key_hash(account: &AccountId, key: &str) -> String {
+    if account.is_test() { digest(&[b"test", key.as_bytes()]) } else { digest(&[key.as_bytes()]) }
 }
 
 /// SHA-256 of parts, in hex, each part closed by its length so that parts cannot run together.

@@ -46,6 +46,11 @@ pub enum What {
     Doubled,
     /// An operator or the app cancelled it.
     Cancelled,
+    /// An operator or the app gave it another time.
+    Rescheduled {
+        /// The time from then on.
+        to: Millis,
+    },
     /// An operator put it back into the queue.
     Retried {
         /// The account that sends it from then on, if it is another one than before.

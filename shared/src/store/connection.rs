@@ -143,6 +143,14 @@ impl Store {
         self.keys.get(usize::from(shard)).cloned().unwrap_or_else(|| ShardKeys::new(shard))
     }
 
+    /// Whether Redis answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(redis::cmd("PING").query_async(&mut self.connection()).await?)
+    }
+
     /// The shard of an account: fixed for ever by its id and the number of shards.
     #[must_use]
     pub fn shard_of(&self, account: &AccountId) -> u16 {

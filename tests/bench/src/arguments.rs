@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// The least ratio of the throughput for which the bench exits with 0
     #[arg(long, value_name = "RATIO", default_value_t = 0.3)]
     pub(crate) least_ratio: f64,
+    /// Serve as the floor of the API, over this Redis
+    #[arg(long, value_name = "URL", hide = true)]
+    pub(crate) floor_of: Option<String>,
     /// Where to write the raw figures
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -40,6 +43,8 @@ pub(crate) enum Part {
     Latency,
     /// A server that takes 250 ms to reply
     Slow,
+    /// Mails a second over HTTP, beside a handler that does one SET
+    Api,
 }
 
 impl Part {
@@ -49,6 +54,7 @@ impl Part {
             Self::Throughput => "throughput",
             Self::Latency => "latency",
             Self::Slow => "slow server",
+            Self::Api => "API",
         }
         .to_owned()
     }
@@ -57,7 +63,7 @@ impl Part {
 impl Arguments {
     /// The parts that were asked for, each once, in their order.
     pub(crate) fn parts(&self) -> Vec<Part> {
-        let all = [Part::Throughput, Part::Latency, Part::Slow];
+        let all = [Part::Throughput, Part::Latency, Part::Slow, Part::Api];
         all.into_iter().filter(|part| self.parts.is_empty() || self.parts.contains(part)).collect()
     }
 }

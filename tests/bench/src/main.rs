@@ -1,6 +1,7 @@
 //! What Postroom costs and how quick it is, as ratios against a loop without a queue: everything in one run, on one
 //! machine, against the same server. Exits 1 if the ratio of the throughput is below its aim.
 
+mod api;
 mod arguments;
 mod clock;
 mod commands;
@@ -41,6 +42,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<bool> {
+    if let Some(redis) = &arguments.floor_of {
+        return api::floor::serve(redis).await.map(|()| true);
+    }
     if cfg!(debug_assertions) {
         out::say("This is a debug build: its figures mean nothing. `make bench` builds for release.");
     }
@@ -51,6 +55,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             Part::Throughput => throughput::run(&arguments, &mut figures).await,
             Part::Latency => latency::run(&mut figures).await,
             Part::Slow => slow::run(&mut figures).await,
+            Part::Api => api::run(&mut figures).await,
         }
         .with_context(|| part.title())?;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use postroom::Client;
-use postroom_it::{Persistence, Process, RedisServer, until};
+use postroom_it::{Persistence, Process, RedisServer, run, start_serve, until};
 use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox};
 use postroom_shared::account::{Account, AccountId, AccountKind};
 use postroom_shared::queue::Queue;
@@ -92,6 +92,17 @@ impl Stand {
         }
         there.with_context(|| worker.log())?;
         Ok(worker)
+    }
+
+    /// Starts `postroom serve`; answers it, its address and a key with all rights.
+    pub(crate) async fn serve(&self) -> anyhow::Result<(Process, String, String)> {
+        let made =
+            run("postroom", &["key", "create", "bench", "--admin", "--rate", "0"], &self.environment, b"").await?;
+        anyhow::ensure!(made.code == Some(0), "postroom key create: {}", made.stderr);
+        let mut environment = self.environment.clone();
+        environment.retain(|(name, _)| name != "POSTROOM_LOG");
+        let (process, base) = start_serve(&environment).await?;
+        Ok((process, base, made.stdout.trim().to_owned()))
     }
 
     /// Waits until so many mails are settled as sent; fails if one died.

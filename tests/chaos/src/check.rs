@@ -222,6 +222,7 @@ fn began_doubt(event: &Event) -> bool {
         | What::Dead { .. }
         | What::Doubled
         | What::Cancelled
+        | What::Rescheduled { .. }
         | What::Retried { .. }
         | What::Discarded
         | What::Dropped { .. }

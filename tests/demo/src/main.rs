@@ -1,6 +1,7 @@
 //! The demonstration: 200 mails of many kinds through two workers to the sandbox, and a table that compares our record
 //! with what the server received. Exits 0 only if the two agree. Nothing leaves this machine.
 
+mod by_hand;
 mod check;
 mod deliver;
 mod kinds;
@@ -14,7 +15,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use postroom_it::binary;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stage::Stage;
 
@@ -25,12 +25,15 @@ struct Arguments {
     /// Stay up afterwards, to look around by hand, until Ctrl-C
     #[arg(long)]
     keep: bool,
+    /// No mails: only start everything, and stay up until Ctrl-C
+    #[arg(long, conflicts_with = "keep")]
+    by_hand: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments.keep).await {
+    match run(&arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -40,40 +43,26 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(keep: bool) -> anyhow::Result<bool> {
+async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     for name in ["postroom-worker", "postroom"] {
         binary(name)?;
+    }
+    if arguments.by_hand {
+        let stage = Stage::build().await?;
+        return by_hand::stay(&stage).await.map(|()| true);
     }
     out::say("Postroom's demo: a private Redis, a stand-in for Gmail, three accounts, two workers, 200 mails.");
     out::say("Retries are shortened for the demo: POSTROOM_RETRY_BASE=200ms, POSTROOM_RETRY_CAP=2s.");
     let mut stage = Stage::build().await?;
+    trouble::prepare(&stage.rig.sandbox)?;
     let handed = deliver::all(&mut stage).await?;
     let findings = check::compare(&stage, &handed).await?;
     table::print(&stage, &findings);
-    if keep {
+    if arguments.keep {
         // Ctrl-C in a terminal reaches Redis and the workers too: what is left of them is dropped, not stopped in order.
-        stay(&stage).await?;
+        by_hand::stay(&stage).await?;
     } else {
         stage.close().await?;
     }
     Ok(findings.differences.is_empty())
-}
-
-async fn stay(stage: &Stage) -> anyhow::Result<()> {
-    // Before anything is announced: a signal right after must already be heard.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let file = stage.write_exports()?;
-    let postroom = binary("postroom")?;
-    out::say("");
-    out::say(&format!("Still up. The mail that the server took: {}", stage.rig.sandbox.page_url()));
-    out::say("In another terminal:");
-    out::say(&format!("  . {}", file.display()));
-    out::say(&format!("  {} mail list --state dead", postroom.display()));
-    out::say(&format!("  {} queue stats", postroom.display()));
-    out::say("Ctrl-C ends it and leaves nothing behind.");
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }

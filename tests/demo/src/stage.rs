@@ -10,7 +10,6 @@ use postroom_sandbox::Config;
 use postroom_shared::queue::Queue;
 
 use crate::mails::ACCOUNTS;
-use crate::trouble;
 
 /// The bound of everything that must happen: against hanging, never a measure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -38,7 +37,6 @@ impl Stage {
         let given = std::env::var_os("POSTROOM_REDIS_URL").map(|url| url.to_string_lossy().into_owned());
         let given_redis = given.filter(|url| !url.is_empty());
         let rig = Rig::start_with(RigOptions { sandbox, given_redis, ..RigOptions::default() }).await?;
-        trouble::prepare(&rig.sandbox)?;
         for account in ACCOUNTS {
             rig.add_account(account).await?;
         }

@@ -2,6 +2,7 @@
 //!
 //! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
 
+mod api;
 mod dns_server;
 mod finder;
 mod frozen;
@@ -13,6 +14,7 @@ mod rig;
 mod splitmix;
 mod token;
 
+pub use api::{Answer, Api, client, start_serve};
 pub use dns_server::DnsServer;
 pub use finder::Finder;
 pub use frozen::frozen;

@@ -213,6 +213,7 @@ pub(crate) struct Login {
 }
 
 pub(crate) async fn run(command: Account, context: &mut Context) -> Result<(), Failure> {
+    refuse_built_in(&command)?;
     match command {
         Account::Add(add) => add::run(add, context).await,
         Account::Login(login) => login::run(login, context).await,
@@ -226,6 +227,25 @@ pub(crate) async fn run(command: Account, context: &mut Context) -> Result<(), F
         Account::Reseal { dry_run, json } => reseal::run(dry_run, json, context).await,
         Account::Remove { which, yes } => remove::run(&which.id, yes, context).await,
     }
+}
+
+/// The account of test mode is nobody's to add or to remove; it may be held and resumed as any other.
+fn refuse_built_in(command: &Account) -> Result<(), Failure> {
+    let which = match command {
+        Account::Add(Add { which, .. }) | Account::Login(Login { which, .. }) | Account::Remove { which, .. } => which,
+        Account::List { .. }
+        | Account::Show { .. }
+        | Account::Hold { .. }
+        | Account::Resume { .. }
+        | Account::Reseal { .. } => return Ok(()),
+    };
+    if !which.id.is_test() {
+        return Ok(());
+    }
+    Err(Failure::failed(
+        "this account is built in: it belongs to test mode, comes by itself with the first test mail, needs no credentials \
+         and cannot be removed; see docs/test-mode.md",
+    ))
 }
 
 async fn hold(id: &AccountId, span: Option<Duration>, note: String, context: &mut Context) -> Result<(), Failure> {

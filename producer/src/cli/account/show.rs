@@ -51,8 +51,8 @@ pub(super) async fn list(json: bool, context: &mut Context) -> Result<(), Failur
         let held = account.hold().map(|hold| format!("{}, {}", hold.reason.as_str(), when(hold)));
         table.row([
             account.id.reveal().to_owned(),
-            account.kind.as_str().to_owned(),
-            or_default(account.limit),
+            kind(account),
+            if account.id.is_test() { "none".to_owned() } else { or_default(account.limit) },
             or_default(account.connections),
             held.unwrap_or_else(|| "no".to_owned()),
             aliases(account),
@@ -89,7 +89,7 @@ fn print(standing: &Standing, service: Option<&Service>, tokens: &FleetFigures, 
     let mut table = Table::plain();
     table.pair("Account", account.id.reveal());
     table.pair("In logs", account.id.hashed());
-    table.pair("Kind", account.kind.as_str());
+    table.pair("Kind", kind(account));
     table.pair("Aliases", aliases(account));
     if let Some(Service { email, key_id, accounts }) = service {
         table.pair("Tokens", format!("by service account {email}, key {key_id}, for {accounts} accounts"));
@@ -141,6 +141,11 @@ fn used(it: &Use) -> String {
     };
     let left = it.left.map_or_else(|| "no limit".to_owned(), |left| format!("{left} left"));
     format!("{}{limit} used in 24 hours, {} in hand{elsewhere}, {left}", it.used, it.in_hand)
+}
+
+fn kind(account: &Account) -> String {
+    let built_in = if account.id.is_test() { " (built in)" } else { "" };
+    format!("{}{built_in}", account.kind.as_str())
 }
 
 fn or_default(number: Option<u32>) -> String {

@@ -1,4 +1,4 @@
-//! `postroom mail`: where is my mail, and cancelling.
+//! `postroom mail`: where is my mail, cancelling, and another time for it.
 
 mod show;
 
@@ -8,12 +8,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use postroom::{AccountId, Cancelled, MailId, MailState, MailStatus};
+use postroom::{AccountId, Cancelled, MailId, MailState, MailStatus, Millis, Rescheduled};
 use postroom_shared::queue::ListFilter;
 
 use super::output::{Out, complain};
 use super::table::Table;
-use super::values::{account_id, mail_id, quiet};
+use super::values::{account_id, mail_id, quiet, send_time};
 use super::{Context, Failure};
 
 pub(super) use show::goes;
@@ -29,6 +29,13 @@ Looks at the newest 50,000 mails.
 Examples:
   postroom mail list --state retry
   postroom mail list --account shop@example.com --limit 500 --json";
+
+const RESCHEDULE_HELP: &str = "\
+How long it is tried stays the same: its deadline moves with its time. A mail
+that was tried already cannot be moved.
+
+Examples:
+  postroom mail reschedule 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10 2027-01-31T09:00:00+01:00";
 
 /// Mails.
 #[derive(Subcommand)]
@@ -71,6 +78,16 @@ pub(crate) enum Mail {
         #[arg(value_name = "ID", required = true, value_parser = quiet(mail_id))]
         ids: Vec<MailId>,
     },
+    /// Give a mail that no worker has yet another time
+    #[command(after_help = RESCHEDULE_HELP)]
+    Reschedule {
+        /// The id that `send` printed
+        #[arg(value_name = "ID", value_parser = quiet(mail_id))]
+        id: MailId,
+        /// When it shall go, at most 30 days ahead; a time that has passed means now
+        #[arg(value_name = "TIME", value_parser = quiet(send_time))]
+        time: Millis,
+    },
 }
 
 pub(crate) async fn run(command: Mail, context: &mut Context) -> Result<(), Failure> {
@@ -85,6 +102,7 @@ pub(crate) async fn run(command: Mail, context: &mut Context) -> Result<(), Fail
             if json { context.out.json(&found) } else { print_list(&found, &mut context.out) }
         }
         Mail::Cancel { ids } => cancel(&ids, context).await,
+        Mail::Reschedule { id, time } => reschedule(id, time, context).await,
     }
 }
 
@@ -127,13 +145,27 @@ async fn cancel(ids: &[MailId], context: &mut Context) -> Result<(), Failure> {
     if failed { Err(Failure::Told) } else { Ok(()) }
 }
 
+async fn reschedule(id: MailId, time: Millis, context: &mut Context) -> Result<(), Failure> {
+    let answer = context.client.reschedule(id, time).await.map_err(|error| Failure::Failed(error.to_string()))?;
+    match answer {
+        Rescheduled::Done => context.out.line(format!("{id} goes at {time}")),
+        Rescheduled::TooLate(MailState::Retry) => {
+            Err(Failure::failed("it could not be rescheduled: it was tried already; see `postroom mail show`"))
+        }
+        Rescheduled::TooLate(state) => {
+            Err(Failure::Failed(format!("it could not be rescheduled: its state is {}", state.as_str())))
+        }
+        Rescheduled::Unknown => Err(unknown()),
+    }
+}
+
 /// Mails in columns.
 pub(super) fn print_list(found: &[MailStatus], out: &mut Out) -> Result<(), Failure> {
     let mut table = Table::new(&["ID", "STATE", "REASON", "ATTEMPTS", "AT", "ACCOUNT", "TO", "SUBJECT"]);
     for status in found {
         table.row([
             status.id.to_string(),
-            status.state.as_str().to_owned(),
+            format!("{}{}", status.state.as_str(), if status.test { " (test)" } else { "" }),
             format!(
                 "{}{}",
                 status.reason.map_or("-", postroom::Reason::as_str),

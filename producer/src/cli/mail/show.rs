@@ -19,7 +19,12 @@ pub(super) fn print(status: &MailStatus, out: &mut Out) -> Result<(), Failure> {
         let mut table = Table::plain();
         for one in &status.recipients {
             let words = one.reply.as_ref().map(|reply| format!("{}: {}", reply.stage.as_str(), reply.words()));
-            table.row([one.address.reveal().to_owned(), one.fate.clone(), words.unwrap_or_default()]);
+            table.row([
+                one.kind.as_str().to_owned(),
+                one.address.reveal().to_owned(),
+                one.fate.clone(),
+                words.unwrap_or_default(),
+            ]);
         }
         table.print(out, "  ")?;
     }
@@ -36,6 +41,9 @@ fn facts(status: &MailStatus) -> Table {
     let mut table = Table::plain();
     table.pair("Mail", status.id);
     let why = status.reason.map(|reason| format!(", {}: {}", reason.as_str(), reason.help()));
+    if status.test {
+        table.pair("Test mode", "it ends at a stand-in in the worker: nothing is sent");
+    }
     table.pair("State", format!("{}{}", status.state.as_str(), why.unwrap_or_default()));
     if status.may_double {
         table.pair("", MAY_DOUBLE);
@@ -104,6 +112,7 @@ fn told(event: &Event) -> (String, String) {
             ("doubled".to_owned(), "a worker delivered it that had lost its lease: it went out twice".to_owned())
         }
         What::Cancelled => ("cancelled".to_owned(), String::new()),
+        What::Rescheduled { to } => ("rescheduled".to_owned(), format!("to {to}")),
         What::Retried { via: None } => ("retried".to_owned(), "by an operator".to_owned()),
         What::Retried { via: Some(via) } => ("retried".to_owned(), format!("by an operator, through {}", via.reveal())),
         What::Moved { from, to, why } => {

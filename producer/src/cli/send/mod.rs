@@ -40,6 +40,7 @@ Examples:
   echo '{\"from\": \"shop@example.com\", \"to\": \"ann@example.org\",
          \"subject\": \"Hi\", \"text\": \"Hello\"}' | postroom send -
   postroom send newsletter.jsonl > ids.txt
+  postroom send newsletter.jsonl --test --wait
   postroom send invoice.eml --account shop@example.com --wait";
 
 /// Hand mails over.
@@ -58,6 +59,9 @@ pub(crate) struct Send {
     /// The pool of which one account sends each, whatever the mails say
     #[arg(long, value_name = "NAME", value_parser = quiet(pool_name), conflicts_with = "account")]
     pool: Option<PoolName>,
+    /// In test mode: they go the whole way, but end at a stand-in in the worker; nothing is sent
+    #[arg(long)]
+    test: bool,
     /// Wait until each is sent or dead; exit code 1 if one is not sent
     #[arg(long)]
     wait: bool,
@@ -91,11 +95,12 @@ async fn hand_over(slice: Vec<Item>, send: &Send, context: &Context) -> Vec<(Pla
     for Item { place, draft } in slice {
         match draft {
             Ok(draft) => {
-                drafts.push(match (&send.account, &send.pool) {
+                let draft = match (&send.account, &send.pool) {
                     (Some(account), _) => draft.with_account(account.clone()),
                     (None, Some(pool)) => draft.with_pool(pool.clone()),
                     (None, None) => draft,
-                });
+                };
+                drafts.push(if send.test { draft.as_test() } else { draft });
                 places.push((place, None));
             }
             Err(why) => places.push((place, Some(why))),

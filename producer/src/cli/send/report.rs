@@ -41,6 +41,9 @@ pub(super) struct Told {
     pub(super) id: MailId,
     pub(super) state: MailState,
     pub(super) known: bool,
+    /// Nothing is sent: it ends at a stand-in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) test: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<Reason>,
     /// When it will probably go; null: not before a person acts, or it has ended.
@@ -52,7 +55,7 @@ pub(super) struct Told {
 impl Told {
     /// A mail as it stands just after it was handed over; one that was known may be anywhere.
     pub(super) fn new(sent: Sent, stands: Option<Stands>) -> Self {
-        let Sent { id, known, send_at } = sent;
+        let Sent { id, known, test, send_at } = sent;
         let (state, reason, outlook) = match stands {
             Some(Stands { state, reason, outlook }) => (state, reason, outlook),
             None if send_at.is_some() => (MailState::Scheduled, None, None),
@@ -60,7 +63,7 @@ impl Told {
         };
         let reason = reason.or(outlook.as_ref().and_then(|outlook| outlook.reason));
         let (likely_at, why) = outlook.map_or((None, None), |Outlook { likely_at, why, .. }| (likely_at, why));
-        Self { id, state, known, reason, likely_at, why }
+        Self { id, state, known, test, reason, likely_at, why }
     }
 }
 

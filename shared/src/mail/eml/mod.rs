@@ -6,13 +6,15 @@
 mod options;
 mod scan;
 
+use std::collections::HashSet;
+
 use mail_parser::Addr;
 use mail_parser::parsers::MessageStream;
 
 use self::scan::Field;
 use super::fault::Faults;
 use super::mailbox::{Mailbox, clean_name, parse_address};
-use super::{Content, Mail, Raw, check_recipients, distinct};
+use super::{Content, Copies, Mail, Raw, check_recipients, distinct};
 use crate::address::Address;
 use crate::clock::Millis;
 use crate::message::MAX_BYTES;
@@ -49,17 +51,19 @@ pub(super) fn parse(bytes: &[u8], envelope: Option<Vec<Address>>, now: Millis) -
     check_once(&fields, &mut faults);
     let from = sender(&fields, &mut faults);
     let recipients = match envelope {
-        Some(recipients) => Some(distinct(recipients.into_iter())),
+        Some(recipients) => Some(apart(recipients, &fields)),
         None => in_headers(&fields, &mut faults),
     };
-    if let Some(recipients) = &recipients {
+    if let Some((recipients, _)) = &recipients {
         check_recipients(recipients, &mut faults);
     }
     let options = options::read(&fields, now, &mut faults);
     let content = Content::Raw(keep(&fields, &bytes[body..]));
     let subject = first(&fields, "Subject").map(subject).unwrap_or_default();
     match (from, recipients) {
-        (Some(from), Some(recipients)) => faults.or(Mail { from, recipients, subject, content, options }),
+        (Some(from), Some((recipients, copies))) => {
+            faults.or(Mail { from, recipients, copies, subject, content, options })
+        }
         _ => Err(faults),
     }
 }
@@ -97,10 +101,10 @@ fn sender(fields: &[Field<'_>], faults: &mut Faults) -> Option<Mailbox> {
 }
 
 /// Everyone in To, Cc and Bcc; `None` if any address has a fault.
-fn in_headers(fields: &[Field<'_>], faults: &mut Faults) -> Option<Vec<Address>> {
-    let mut found = Vec::new();
+fn in_headers(fields: &[Field<'_>], faults: &mut Faults) -> Option<(Vec<Address>, Copies)> {
+    let mut found = [Vec::new(), Vec::new(), Vec::new()];
     let mut sound = true;
-    for name in ["To", "Cc", "Bcc"] {
+    for (name, found) in ["To", "Cc", "Bcc"].into_iter().zip(&mut found) {
         let all = fields.iter().filter(|field| field.is(name)).flat_map(mailboxes);
         for (index, mailbox) in all.enumerate() {
             match mailbox {
@@ -112,7 +116,21 @@ fn in_headers(fields: &[Field<'_>], faults: &mut Faults) -> Option<Vec<Address>>
             }
         }
     }
-    sound.then(|| distinct(found.into_iter()))
+    let [to, cc, bcc] = found;
+    sound.then(|| distinct(to, cc, bcc))
+}
+
+/// Those of an envelope: who stands in To, who in Cc, and who in neither and is hidden.
+fn apart(envelope: Vec<Address>, fields: &[Field<'_>]) -> (Vec<Address>, Copies) {
+    let named = |name: &str| -> HashSet<String> {
+        let all = fields.iter().filter(|field| field.is(name)).flat_map(mailboxes);
+        all.flatten().map(|mailbox| mailbox.address.reveal().to_lowercase()).collect()
+    };
+    let is_in = |names: &HashSet<String>, address: &Address| names.contains(&address.reveal().to_lowercase());
+    let (in_to, in_cc) = (named("To"), named("Cc"));
+    let (to, others): (Vec<_>, Vec<_>) = envelope.into_iter().partition(|address| is_in(&in_to, address));
+    let (cc, bcc) = others.into_iter().partition(|address| is_in(&in_cc, address));
+    distinct(to, cc, bcc)
 }
 
 fn mailboxes(field: &Field<'_>) -> Vec<Result<Mailbox, String>> {
@@ -120,7 +138,8 @@ fn mailboxes(field: &Field<'_>) -> Vec<Result<Mailbox, String>> {
     value.as_address().map(|addresses| addresses.iter().map(mailbox).collect()).unwrap_or_default()
 }
 
-fn mailbox(found: &Addr<'_>) -> Result<Mailbox, String> {
+/// A mailbox as the parser of messages found it.
+pub(crate) fn mailbox(found: &Addr<'_>) -> Result<Mailbox, String> {
     let address = found.address.as_deref().ok_or("not a mail address: it has no @")?;
     let name = found.name.as_deref().map(clean_name).transpose()?.flatten();
     Ok(Mailbox { name, address: parse_address(address)? })

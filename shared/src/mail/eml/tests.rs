@@ -28,6 +28,7 @@ fn takes_envelope_and_options_and_drops_what_may_not_go_out() {
     let mail = Mail::from_eml(eml.as_bytes(), NOW).unwrap();
     let all: Vec<_> = mail.recipients().iter().map(Address::reveal).collect();
     assert_eq!(all, ["a@x.example", "b@x.example", "c@x.example", "secret@x.example", "other@x.example"]);
+    assert_eq!(mail.copies, Copies { cc: 1, bcc: 2 });
     assert_eq!(mail.from().address.reveal(), "j@xn--bcher-kva.example");
     assert_eq!(mail.from().name.as_deref(), Some("J\u{f6}rg"));
     assert_eq!(mail.subject(), "h\u{ef}a there");
@@ -53,6 +54,11 @@ fn an_envelope_goes_before_the_headers() {
     assert_eq!(mail.recipients().len(), 1);
     assert_eq!(mail.recipients()[0].reveal(), "c@x.example");
     assert_eq!((raw(&mail).message_id.as_deref(), raw(&mail).has_date), (Some("<1@x>"), true));
+    let envelope = ["z@x.example", "C@x.example", "b@x.example"].map(|address| address.parse().unwrap());
+    let eml = b"From: a@x.example\r\nTo: b@x.example, other@x.example\r\nCc: c@x.example\r\n\r\nhi\r\n";
+    let mail = Mail::from_eml_to(eml, envelope.to_vec(), NOW).unwrap();
+    let all: Vec<_> = mail.recipients().iter().map(Address::reveal).collect();
+    assert_eq!((all, mail.copies), (vec!["b@x.example", "C@x.example", "z@x.example"], Copies { cc: 1, bcc: 1 }));
 }
 
 #[test]

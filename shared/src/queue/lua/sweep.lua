@@ -89,10 +89,12 @@ local function sweep_holds(limit)
 end
 
 -- Takes a mail's entry out of a lane, if it stands near its front, as it does when whole lanes move. Any other is skipped
--- when its turn comes.
+-- when its turn comes. Answers whether it was found.
 local function take_entry(id, a, p)
   local lane = LANE .. a .. ':' .. p
-  if redis.call('LPOS', lane, id, 'MAXLEN', 200) then redis.call('LREM', lane, 1, id) end
+  local found = redis.call('LPOS', lane, id, 'MAXLEN', 200)
+  if found then redis.call('LREM', lane, 1, id) end
+  return found
 end
 
 -- Moves a slice of an account's pooled mails to accounts that may send them; answers whether there is more. `moving` holds

@@ -8,6 +8,7 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
+mod api_keys;
 mod doctor;
 mod doctor_around;
 mod doubt;
@@ -24,7 +25,9 @@ mod queue_dead_limits;
 mod queue_leases;
 mod queue_limits;
 mod queue_order;
+mod queue_pages;
 mod queue_scale;
+mod queue_schedule;
 mod secrets;
 mod secrets_records;
 mod secrets_rotation;
@@ -32,6 +35,7 @@ mod sending;
 mod sent;
 mod service_accounts;
 mod support;
+mod test_mode;
 mod tidy;
 mod token_load;
 mod token_trouble;

@@ -68,6 +68,8 @@ pub fn job(queue: &Queue, account: &AccountId) -> NewJob {
             subject: "A subject".to_owned(),
             tags: Vec::new(),
             smtputf8: false,
+            cc: 0,
+            bcc: 0,
             last_event: String::new(),
             bytes: b"Subject: A subject\r\n\r\nHello\r\n".to_vec(),
         },

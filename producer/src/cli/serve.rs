@@ -1,0 +1,43 @@
+//! `postroom serve`: the HTTP API, until it is told to stop.
+
+use clap::Args;
+use postroom::serve::{App, ServeSettings, Server};
+use postroom_shared::settings::Source;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Context, Failure};
+
+const HELP: &str = "\
+Listens at POSTROOM_LISTEN (default 127.0.0.1:8025); docs/api.md tells what can be
+asked, and /docs of the running server has a page to read and try it (any name,
+an API key as password). The first key: postroom key create ops --admin
+
+SIGTERM or SIGINT: requests under way come to their end, exit 0.";
+
+/// `postroom serve`
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Serve {}
+
+pub(crate) async fn run(_: &Serve, context: Context) -> Result<(), Failure> {
+    let mut source = Source::from_process();
+    let settings = ServeSettings::read(&mut source);
+    source.finish()?;
+    let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
+    let server = Server::bind(App::new(context.client, &settings), &settings).await.map_err(Failure::Failed)?;
+    tracing::info!(http.listen = %server.address(), tls = settings.tls.is_some(), "serving");
+    server
+        .serve(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: requests under way come to their end");
+        })
+        .await;
+    Ok(())
+}
+
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind).map_err(|error| Failure::failed(format!("signals cannot be heard: {error}")))
+}

@@ -1,0 +1,149 @@
+//! Reading a request's body: within its size, within the memory for all of them together, and no slower than it may be.
+//!
+//! No handler reads a body in another way, so that nothing that a caller sends can fill the memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::app::App;
+use super::crowd::Place;
+use super::error::ApiError;
+
+/// A body takes memory from the common store in pieces of this size.
+const PIECE: usize = 64 << 10;
+/// What a body becomes while it is parsed takes about so many times its size (measured: `docs/api.md`).
+const WEIGHT: usize = 3;
+/// A body as a whole may take so many times the limit for a piece of it, and a second more for each so many bytes.
+const PATIENCE: u32 = 2;
+const SLOWEST: u64 = 100 << 10;
+
+/// The memory that all bodies share.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    pieces: Arc<Semaphore>,
+    body_limit: usize,
+    timeout: Duration,
+}
+
+impl Memory {
+    pub(super) fn new(memory: u64, body_limit: u64, timeout: Duration) -> Self {
+        let pieces = usize::try_from(memory).unwrap_or(usize::MAX) / PIECE;
+        let body_limit = usize::try_from(body_limit).unwrap_or(usize::MAX);
+        // The largest body that is allowed must fit, or it never would.
+        let pieces = pieces.max((body_limit / PIECE + 1) * WEIGHT).min(Semaphore::MAX_PERMITS);
+        Self { pieces: Arc::new(Semaphore::new(pieces)), body_limit, timeout }
+    }
+
+    fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        let Ok(count) = u32::try_from((bytes / PIECE) * WEIGHT) else { return Err(self.too_large()) };
+        if count == 0 {
+            return Ok(None); // Small ones are bounded by the number of connections.
+        }
+        let taken = Arc::clone(&self.pieces).try_acquire_many_owned(count);
+        taken.map(Some).map_err(|_| {
+            ApiError::unavailable("too many large requests at once: send it again a little later, or smaller ones")
+        })
+    }
+
+    fn too_large(&self) -> ApiError {
+        let message = format!(
+            "the request's body is larger than {} bytes (POSTROOM_API_BODY_LIMIT): send fewer mails at once, or smaller \
+             attachments",
+            self.body_limit
+        );
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "validation_error", message)
+    }
+
+    async fn read(&self, body: Body, announced: Option<usize>) -> Result<Payload, ApiError> {
+        if announced.is_some_and(|bytes| bytes > self.body_limit) {
+            return Err(self.too_large());
+        }
+        let mut held = Held { bytes: 0, permit: None };
+        let mut read = Vec::with_capacity(announced.unwrap_or(0).min(PIECE));
+        let mut stream = body.into_data_stream();
+        let begun = tokio::time::Instant::now();
+        loop {
+            let whole = self.timeout * PATIENCE + Duration::from_secs(read.len() as u64 / SLOWEST);
+            let until = (tokio::time::Instant::now() + self.timeout).min(begun + whole);
+            let piece = match tokio::time::timeout_at(until, stream.next()).await {
+                Ok(Some(Ok(piece))) => piece,
+                Ok(None) => return Ok(Payload { bytes: read.into(), _held: held.permit }),
+                Ok(Some(Err(_))) => {
+                    return Err(ApiError::new(
+                        StatusCode::BAD_REQUEST,
+                        "validation_error",
+                        "the body ended early, or is not as its headers say",
+                    ));
+                }
+                Err(_) => {
+                    let message = "the body came too slowly (POSTROOM_API_TIMEOUT)";
+                    return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "validation_error", message));
+                }
+            };
+            if read.len() + piece.len() > self.body_limit {
+                return Err(self.too_large());
+            }
+            held.grow_to(read.len() + piece.len(), self)?;
+            read.extend_from_slice(&piece);
+        }
+    }
+}
+
+struct Held {
+    bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    fn grow_to(&mut self, bytes: usize, memory: &Memory) -> Result<(), ApiError> {
+        let whole = bytes - bytes % PIECE;
+        if whole > self.bytes {
+            let more = memory.take(whole - self.bytes)?;
+            match (&mut self.permit, more) {
+                (Some(permit), Some(more)) => permit.merge(more),
+                (none @ None, more) => *none = more,
+                (Some(_), None) => {}
+            }
+            self.bytes = whole;
+        }
+        Ok(())
+    }
+}
+
+/// A request's body, and its part of the memory as long as it is held.
+pub(super) struct Payload {
+    pub(super) bytes: Bytes,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+impl Payload {
+    /// The document in it, of a fixed shape.
+    ///
+    /// # Errors
+    /// What is not as it must be, and where.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.bytes).map_err(|error| ApiError::invalid(format!("the request's body: {error}")))
+    }
+}
+
+impl FromRequest<Arc<App>> for Payload {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let place = request.extensions().get::<Arc<Place>>().cloned();
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let announced = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let payload = app.memory.read(request.into_body(), announced).await?;
+        if let Some(place) = place {
+            place.busy();
+        }
+        Ok(payload)
+    }
+}

@@ -1,0 +1,149 @@
+//! `GET /emails`, `GET /emails/{id}` and its timeline: where is my mail, and why.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
+use postroom_shared::account::AccountId;
+use postroom_shared::id::MailId;
+use postroom_shared::message::read;
+use postroom_shared::queue::{MailState, MailStatus, Page, PageQuery};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::found::{EmailBody, EmailList, EmailSummary, TimelineBody};
+use crate::serve::app::App;
+use crate::serve::auth::{Caller, Scope};
+use crate::serve::error::{ApiError, ErrorBody};
+
+/// Which mails of a listing.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// How many, 1 to 100; default 20.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// Only mails that were handed over before the one with this id: the next page.
+    after: Option<String>,
+    /// Only mails that were handed over after the one with this id: the page before.
+    before: Option<String>,
+    /// Only mails in this state: `scheduled`, `ready`, `sending`, `retry`, `sent`, `dead`, `cancelled` or `discarded`.
+    state: Option<String>,
+    /// Only mails of this account.
+    account: Option<String>,
+}
+
+impl ListQuery {
+    fn read(&self, caller: &Caller) -> Result<PageQuery, ApiError> {
+        let limit = match self.limit.as_deref().map(str::parse) {
+            None => 20,
+            Some(Ok(limit @ 1..=100)) => limit,
+            Some(_) => return Err(parameter("limit", "give a whole number from 1 to 100")),
+        };
+        let id = |name: &str, text: &Option<String>| -> Result<Option<MailId>, ApiError> {
+            text.as_deref().map(str::parse).transpose().map_err(|_| parameter(name, "give the id of a mail"))
+        };
+        let (after, before) = (id("after", &self.after)?, id("before", &self.before)?);
+        if after.is_some() && before.is_some() {
+            return Err(parameter("after", "before is given, too: give one of them"));
+        }
+        let state = self.state.as_deref().map(str::parse::<MailState>).transpose();
+        let account = self.account.as_deref().map(str::parse::<AccountId>).transpose();
+        let account = account.map_err(|_| parameter("account", "give an account's address"))?;
+        Ok(PageQuery {
+            limit,
+            after,
+            before,
+            state: state.map_err(|what| parameter("state", &what))?,
+            accounts: caller.narrowed_to(account)?,
+        })
+    }
+}
+
+fn parameter(name: &str, what: &str) -> ApiError {
+    ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", format!("{name}: {what}"))
+}
+
+/// The newest mails
+#[utoipa::path(
+    get,
+    path = "/emails",
+    tag = "emails",
+    operation_id = "listEmails",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of mails, the newest first.", body = EmailList),
+        (status = 422, description = "A parameter cannot be read.", body = ErrorBody),
+    ),
+)]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<EmailList>, ApiError> {
+    caller.demand(Scope::Read)?;
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let Page { mails, has_more, next } = app.client.queue().page(&query.read(&caller)?).await?;
+    let next = next.filter(|next| mails.last().is_none_or(|last| last.id != *next)).map(|next| next.to_string());
+    Ok(Json(EmailList::new(has_more, next, mails.iter().map(EmailSummary::from).collect())))
+}
+
+/// One mail: all that is known of it
+///
+/// The bodies are there until the mail is sent, cancelled or discarded; then its bytes are deleted.
+#[utoipa::path(
+    get,
+    path = "/emails/{id}",
+    tag = "emails",
+    operation_id = "getEmail",
+    params(("id" = String, Path, description = "The mail's id")),
+    responses(
+        (status = 200, description = "The mail.", body = EmailBody),
+        (status = 404, description = "There is no such mail (any more).", body = ErrorBody),
+    ),
+)]
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(id): Path<String>,
+) -> Result<Json<EmailBody>, ApiError> {
+    caller.demand(Scope::Read)?;
+    let status = status(&app, &caller, &id).await?;
+    let bytes = app.client.queue().mail_bytes(status.id).await?;
+    Ok(Json(EmailBody::new(&status, bytes.map(|bytes| read(&bytes)))))
+}
+
+/// All that happened to one mail
+#[utoipa::path(
+    get,
+    path = "/emails/{id}/timeline",
+    tag = "emails",
+    operation_id = "getTimeline",
+    params(("id" = String, Path, description = "The mail's id")),
+    responses(
+        (status = 200, description = "What happened, the oldest first.", body = TimelineBody),
+        (status = 404, description = "There is no such mail (any more).", body = ErrorBody),
+    ),
+)]
+pub(super) async fn timeline(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(id): Path<String>,
+) -> Result<Json<TimelineBody>, ApiError> {
+    caller.demand(Scope::Read)?;
+    Ok(Json(TimelineBody::of(&status(&app, &caller, &id).await?)))
+}
+
+/// The id of a mail that this caller may see.
+pub(in crate::serve) async fn visible(app: &App, caller: &Caller, id: &str) -> Result<MailId, ApiError> {
+    Ok(status(app, caller, id).await?.id)
+}
+
+async fn status(app: &App, caller: &Caller, id: &str) -> Result<MailStatus, ApiError> {
+    let missing = || ApiError::not_found("Email");
+    let id: MailId = id.parse().map_err(|_| missing())?;
+    let status = app.client.status(id).await?.ok_or_else(missing)?;
+    // A mail of somebody else's is as good as none.
+    if caller.sees_mail(&status) { Ok(status) } else { Err(missing()) }
+}

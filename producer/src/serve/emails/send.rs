@@ -1,0 +1,132 @@
+//! `POST /emails`: one mail.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
+use postroom_shared::clock::Millis;
+use postroom_shared::mail::read_json;
+use postroom_shared::queue::{MailState, Outlook};
+use serde_json::Value;
+
+use super::dialect;
+use super::shape::{EmailRequest, SentBody};
+use crate::client::{SendError, Sent};
+use crate::draft::Draft;
+use crate::serve::app::App;
+use crate::serve::auth::{Caller, Scope};
+use crate::serve::body::Payload;
+use crate::serve::error::{ApiError, ErrorBody};
+use crate::serve::estimate::Expected;
+
+/// Larger documents are read on a thread of their own, so that they keep nobody waiting.
+const LARGE: usize = 64 << 10;
+
+/// Hand a mail over
+///
+/// The answer comes when Redis has the mail. With an `Idempotency-Key`, handing the same mail over again within 24 hours
+/// (or until its deadline, if that is later) gives the same answer and sends nothing twice.
+#[utoipa::path(
+    post,
+    path = "/emails",
+    tag = "emails",
+    operation_id = "sendEmail",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 256 printable ASCII characters")),
+    request_body = EmailRequest,
+    responses(
+        (status = 200, description = "Redis has the mail.", body = SentBody),
+        (status = 409, description = "The key came before with another mail (`invalid_idempotent_request`).", body = ErrorBody),
+        (status = 413, description = "The body is too large.", body = ErrorBody),
+        (status = 422, description = "The mail cannot be sent as it is; all its faults at once.", body = ErrorBody),
+    ),
+)]
+pub(super) async fn send(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    payload: Payload,
+) -> Result<Json<SentBody>, ApiError> {
+    caller.demand(Scope::Send)?;
+    let mut mail = document(&payload).await?;
+    if let (Some(key), Value::Object(fields)) = (idempotency_key(&headers)?, &mut mail) {
+        fields.insert("idempotency_key".to_owned(), key.into());
+    }
+    let draft = draft(mail, &headers, &caller)?;
+    let now = Millis::now();
+    let job = app.client.admit_one(draft).await.map_err(refused)?;
+    let expected = Expected::of(&job, app.client.queue().limits().mail_ttl, now);
+    let sent = app.intake.store(job).await?;
+    Ok(Json(answer(&app, sent, &expected, now).await))
+}
+
+/// The JSON document in a request's body.
+pub(super) async fn document(payload: &Payload) -> Result<Value, ApiError> {
+    let bytes = payload.bytes.clone();
+    let read = if bytes.len() <= LARGE {
+        read_json(&bytes)
+    } else {
+        let reading = tokio::task::spawn_blocking(move || read_json(&bytes));
+        reading.await.map_err(|_| ApiError::internal("Postroom failed while it read this document, which is a bug"))?
+    };
+    read.map_err(|faults| ApiError::of_mail(&faults.into()).with_status(StatusCode::BAD_REQUEST))
+}
+
+/// The header `Idempotency-Key`.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=256).contains(&key.len()));
+    key.map(Some).ok_or_else(|| {
+        let message = "Idempotency-Key: give 1 to 256 printable ASCII characters";
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", message)
+    })
+}
+
+/// Headers for what Resend's clients would drop from a mail, and the fields that they stand for.
+const OPTIONS: [(&str, &str); 4] = [
+    ("postroom-account", "account"),
+    ("postroom-pool", "pool"),
+    ("postroom-priority", "priority"),
+    ("postroom-ttl", "ttl"),
+];
+
+/// A mail of this caller, ready for the door. What it says itself wins over the request's headers.
+pub(super) fn draft(mut mail: Value, headers: &HeaderMap, caller: &Caller) -> Result<Draft, ApiError> {
+    if let Value::Object(fields) = &mut mail {
+        for (header, field) in OPTIONS {
+            if let Some(value) = headers.get(header) {
+                fields.entry(field).or_insert_with(|| String::from_utf8_lossy(value.as_bytes()).into());
+            }
+        }
+    }
+    let draft: Draft = dialect::translate(mail).map_err(|refusal| ApiError::of_mail(&refusal))?.into();
+    let draft = match caller.accounts() {
+        Some(accounts) => draft.within(accounts),
+        None => draft,
+    };
+    Ok(if caller.is_test() { draft.as_test() } else { draft })
+}
+
+/// Why a mail was not taken, by the names that stand in the request.
+pub(super) fn refused(error: SendError) -> ApiError {
+    match error {
+        SendError::Refused(ref refusal) => ApiError::of_mail(&dialect::told(refusal)),
+        SendError::Conflict(_)
+        | SendError::NotStored(_)
+        | SendError::Full(_)
+        | SendError::Unknown { .. }
+        | SendError::Wrong(_) => error.into(),
+    }
+}
+
+/// What is told of a mail that Redis has. That its prospects cannot be told keeps nothing from being stored.
+pub(super) async fn answer(app: &App, sent: Sent, expected: &Expected, now: Millis) -> SentBody {
+    let queue = app.client.queue();
+    let (state, outlook): (MailState, Option<Outlook>) = if sent.known {
+        let place = queue.outlooks(&[sent.id]).await.ok().and_then(|mut places| places.pop().flatten());
+        place.map_or((expected.state(), None), |place| (place.state, place.outlook))
+    } else {
+        (expected.state(), app.estimates.of(expected, queue, now).await.ok().flatten())
+    };
+    SentBody::new(&sent, state, outlook)
+}

@@ -1,0 +1,137 @@
+//! Accepting connections, plain or by TLS, and serving them until it is told to stop.
+//!
+//! What a connection may do before its request has come whole is bounded here: the size and the time of its head, and how
+//! many there are.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+
+use super::crowd::{Crowd, Place};
+use super::tls::TlsServer;
+
+/// A request's line and headers together, in bytes, and how many headers.
+const HEAD_BYTES: usize = 32 << 10;
+const MOST_HEADERS: usize = 64;
+/// How long nothing is accepted after the system refused to.
+const AFTER_REFUSAL: Duration = Duration::from_millis(100);
+
+/// What serving needs.
+pub(super) struct Listening {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<TlsServer>,
+    pub(super) router: Router,
+    pub(super) connections: usize,
+    pub(super) timeout: Duration,
+    pub(super) drain: Duration,
+}
+
+impl Listening {
+    /// Serves until `stop`, then lets the requests under way come to their end.
+    pub(super) async fn serve(self, stop: impl Future<Output = ()>) {
+        let (crowd, graceful) = (Arc::new(Crowd::default()), GracefulShutdown::new());
+        let server = Arc::new(Server { tls: self.tls, router: self.router, timeout: self.timeout });
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        if crowd.make_room(self.connections) {
+                            enter(&crowd, Arc::clone(&server), stream, graceful.watcher());
+                        }
+                    }
+                    Err(error) => after(&error).await,
+                },
+            }
+        }
+        drop(self.listener);
+        if tokio::time::timeout(self.drain, graceful.shutdown()).await.is_err() {
+            tracing::warn!(
+                connections = crowd.count(),
+                "requests under way were cut off: POSTROOM_DRAIN_SECONDS ran out"
+            );
+        }
+    }
+}
+
+/// A task of its own for a connection, with its place in the crowd.
+fn enter(crowd: &Arc<Crowd>, server: Arc<Server>, stream: TcpStream, watcher: Watcher) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(async move {
+        if let Ok(place) = told.await {
+            server.connection(stream, Arc::new(place), watcher).await;
+        }
+    });
+    let _ = tell.send(crowd.enter(task.abort_handle()));
+}
+
+/// What keeps one connection from being accepted is that connection's own; what keeps all from it, such as too many open
+/// files, takes a pause.
+async fn after(error: &io::Error) {
+    if !matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted) {
+        tracing::warn!(%error, "no connection can be accepted for now");
+        tokio::time::sleep(AFTER_REFUSAL).await;
+    }
+}
+
+struct Server {
+    tls: Option<TlsServer>,
+    router: Router,
+    timeout: Duration,
+}
+
+impl Server {
+    async fn connection(&self, stream: TcpStream, place: Arc<Place>, watcher: Watcher) {
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => self.requests(stream, place, watcher).await,
+            Some(tls) => {
+                if let Ok(Ok(stream)) = tokio::time::timeout(self.timeout, tls.accept(stream)).await {
+                    self.requests(stream, place, watcher).await;
+                }
+            }
+        }
+    }
+
+    async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        place: Arc<Place>,
+        watcher: Watcher,
+    ) {
+        let answer = |request: hyper::Request<Incoming>| answer(self.router.clone(), request, Arc::clone(&place));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.timeout)
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(MOST_HEADERS)
+            .serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
+        // How it ended is the caller's affair: whatever was asked has been answered or was never whole.
+        let _ = watcher.watch(connection).await;
+    }
+}
+
+async fn answer(router: Router, request: hyper::Request<Incoming>, place: Arc<Place>) -> Result<Response, Infallible> {
+    let mut request: Request = request.map(Body::new);
+    if request.body().is_end_stream() {
+        place.busy();
+    }
+    request.extensions_mut().insert(Arc::clone(&place));
+    let response = router.oneshot(request).await;
+    place.quiet();
+    response
+}

@@ -1,0 +1,140 @@
+//! `postroom serve`: the HTTP API.
+//!
+//! No handler sends a mail or decides when one goes: a mail is stored, and a worker does the rest. Without a key nothing is
+//! answered but health; nothing that a caller sends can fill the memory, or keep others out.
+//!
+//! | read | for |
+//! |---|---|
+//! | `emails` | handing mails over, finding and changing them, in the dialect of Resend's API |
+//! | `routes` | what else can be asked: dead letters, accounts, the queue, keys, templates, health |
+//! | `auth`, `key_ring`, `rate` | who asks, what they may do, and how often |
+//! | `body`, `crowd`, `listen`, `tls` | what a caller may send and hold: sizes, times, connections |
+//! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
+//! | `error` | what is answered when something cannot be done |
+//! | `openapi` | the document and its page |
+//! | `settings` | what it reads from its surroundings |
+
+mod app;
+mod auth;
+mod body;
+mod crowd;
+mod emails;
+mod error;
+mod estimate;
+mod intake;
+mod key_ring;
+mod listen;
+mod openapi;
+mod rate;
+mod routes;
+mod settings;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::http::{Method, StatusCode, Uri};
+use axum::{Router, middleware};
+use tokio::net::TcpListener;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use self::app::App;
+pub use self::auth::{Caller, Denied, demand_key};
+pub use self::error::{ApiError, ErrorBody, FaultBody};
+pub use self::key_ring::{KeyRing, RingSettings};
+use self::listen::Listening;
+pub use self::rate::Standing;
+pub use self::settings::{ServeSettings, TlsFiles};
+use self::tls::TlsServer;
+
+/// The API, listening and ready to serve.
+pub struct Server {
+    app: Arc<App>,
+    listening: Listening,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Listens at the address of the settings.
+    ///
+    /// # Errors
+    /// If the address is taken, or the certificate cannot be read.
+    pub async fn bind(app: Arc<App>, settings: &ServeSettings) -> Result<Self, String> {
+        let tls = settings.tls.clone().map(TlsServer::new).transpose()?;
+        let listen = settings.listen;
+        let listener =
+            TcpListener::bind(listen).await.map_err(|error| format!("POSTROOM_LISTEN: {listen}: {error}"))?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let listening = Listening {
+            listener,
+            tls,
+            router: router(&app),
+            connections: settings.connections,
+            timeout: settings.timeout,
+            drain: settings.drain,
+        };
+        Ok(Self { app, listening, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then lets the requests under way come to their end.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let app = self.app;
+        let stop = async {
+            stop.await;
+            app.stop();
+        };
+        self.listening.serve(stop).await;
+    }
+}
+
+/// The OpenAPI document of all that can be asked.
+#[must_use]
+pub fn document() -> OpenApi {
+    parts().2
+}
+
+/// What needs a key, what needs none, and the document of both.
+fn parts() -> (Router<Arc<App>>, Router<Arc<App>>, OpenApi) {
+    let api = OpenApiRouter::with_openapi(openapi::document())
+        .merge(emails::routes())
+        .merge(routes::accounts::routes())
+        .merge(routes::dead::routes())
+        .merge(routes::keys::routes())
+        .merge(routes::queue::routes())
+        .merge(routes::templates::routes());
+    let (open, health) = routes::health::routes().split_for_parts();
+    let (router, mut document) = api.split_for_parts();
+    document.merge(health);
+    (router, open, document)
+}
+
+fn router(app: &Arc<App>) -> Router {
+    let (api, open, document) = parts();
+    let guarded = api
+        .merge(openapi::routes(document))
+        .fallback(nowhere)
+        .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
+        .layer(middleware::from_fn(openapi::ask_browser))
+        .with_state(Arc::clone(app));
+    // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
+    open.with_state(Arc::clone(app)).fallback_service(guarded)
+}
+
+async fn nowhere(uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(100).collect();
+    ApiError::not_found("The requested endpoint").said(format!("there is nothing at {path}: /docs tells what there is"))
+}
+
+async fn not_so(method: Method, uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(100).collect();
+    let message = format!("{method} is not allowed at {path}: /docs tells what is");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
