@@ -250,10 +250,12 @@ impl Client {
         if admitted.iter().any(|one| one.as_ref().is_err_and(|turned| turned.by_directory)) {
             let newer = self.directory.read_since(&self.queue, Some(begun)).await?;
             if !Arc::ptr_eq(&newer, &directory) {
-                for (one, draft) in admitted.iter_mut().zip(drafts.iter()) {
-                    if one.as_ref().is_err_and(|turned| turned.by_directory) {
-                        *one = door::admit(draft, &newer, &self.queue, now);
-                    }
+                let turned = |one: &Result<NewJob, Turned>| one.as_ref().is_err_and(|turned| turned.by_directory);
+                let again = drafts.iter().zip(&admitted).filter(|(_, one)| turned(one)).map(|(draft, _)| draft.clone());
+                let again: Arc<[Draft]> = again.collect();
+                let mut anew = self.admit_all(&again, worth, &newer, now).await.into_iter();
+                for one in admitted.iter_mut().filter(|one| turned(one)) {
+                    *one = anew.next().unwrap_or_else(|| Err(panicked()));
                 }
             }
         }
