@@ -53,6 +53,12 @@ pub enum SendError {
     /// Its idempotency key came before with another mail, which is the one that counts.
     #[error("its idempotency key was used for another mail ({0}): use a new key for a new mail")]
     Conflict(MailId),
+    /// The idempotency key of several mails came before with other ones. Nothing was stored.
+    #[error("the idempotency key of these mails was used for other ones: use a new key for new mails")]
+    KeyUsed,
+    /// Nothing was stored, for others were handed over with it, all or none of which shall go.
+    #[error("it was not stored, for another mail that was handed over with it cannot be sent")]
+    OthersRefused,
     /// Nothing was stored: hand it over again.
     #[error("it was not stored, hand it over again: {0}")]
     NotStored(String),
@@ -158,11 +164,15 @@ impl Client {
     }
 
     async fn send_slice(&self, drafts: &Arc<[Draft]>) -> Vec<Result<Sent, SendError>> {
-        // Nothing is stored before the accounts are known, so this is never "unknown".
-        let admitted = match self.admit(drafts).await {
-            Ok(admitted) => admitted,
-            Err(error) => return drafts.iter().map(|_| Err(SendError::NotStored(error.to_string()))).collect(),
-        };
+        match self.admit(drafts).await {
+            Ok(admitted) => self.push_admitted(admitted).await,
+            // Nothing is stored before the accounts are known, so this is never "unknown".
+            Err(error) => drafts.iter().map(|_| Err(SendError::NotStored(error.to_string()))).collect(),
+        }
+    }
+
+    /// Stores the mails that were admitted.
+    pub(crate) async fn push_admitted(&self, admitted: Vec<Result<NewJob, SendError>>) -> Vec<Result<Sent, SendError>> {
         let mut jobs = Vec::with_capacity(admitted.len());
         let mut answers = Vec::with_capacity(admitted.len());
         for one in admitted {
@@ -181,7 +191,7 @@ impl Client {
     }
 
     /// The jobs for drafts. Those that no known account may send are tried again with a directory read just now.
-    async fn admit(&self, drafts: &Arc<[Draft]>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
+    pub(crate) async fn admit(&self, drafts: &Arc<[Draft]>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
         let (begun, now) = (Instant::now(), Millis::now());
         let directory = self.directory.recent(&self.queue).await?;
         let mut admitted = self.admit_all(drafts, &directory, now).await;

@@ -11,7 +11,7 @@ use postroom_shared::queue::{Job, NewJob, Pooled, Queue};
 use serde::Serialize;
 
 use crate::directory::{Directory, Sender};
-use crate::draft::Draft;
+use crate::draft::{Draft, InRequest};
 use crate::{fingerprint, shards};
 
 /// All that is wrong with a mail: each fault with its field, never an address in the clear.
@@ -64,7 +64,7 @@ pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Mi
     };
     let sender =
         choose(&mail, draft, directory).map_err(|fault| Turned { refusal: fault.into(), by_directory: true })?;
-    freeze(&mail, sender, directory, queue, now)
+    freeze(&mail, sender, draft.place(), directory, queue, now)
         .map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
 }
 
@@ -90,15 +90,26 @@ fn turned_by_parser(draft: &Draft, faults: Faults, directory: &Directory, now: M
     Turned { refusal, by_directory }
 }
 
-fn freeze(mail: &Mail, sender: Sender, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Faults> {
-    let idempotency = match mail.idempotency_key() {
-        Some(key) => Some((key.to_owned(), fingerprint::of(mail, &sender)?)),
-        None => None,
+fn freeze(
+    mail: &Mail,
+    sender: Sender,
+    place: Option<&InRequest>,
+    directory: &Directory,
+    queue: &Queue,
+    now: Millis,
+) -> Result<NewJob, Faults> {
+    let idempotency = match (mail.idempotency_key(), place) {
+        (Some(key), _) => Some((key.to_owned(), fingerprint::of(mail, &sender)?)),
+        (None, Some(place)) => Some((place.key.clone(), place.fingerprint.clone())),
+        (None, None) => None,
     };
     let (account, pool) = match sender {
         Sender::Account(account) => (account, None),
         Sender::Pool { pool, accounts } => {
-            let accounts = shards::choose(mail, accounts, directory, queue, now)?;
+            let accounts = {
+                let key = idempotency.as_ref().map(|(key, _)| key.as_str());
+                shards::choose(mail, key, accounts, directory, queue, now)?
+            };
             let Some(first) = accounts.first().cloned() else {
                 return Err(Faults::one("pool", format!("pool {pool} has no account")));
             };

@@ -11,6 +11,7 @@ use postroom_shared::mail::{Faults, Mail};
 use postroom_shared::pool::PoolName;
 use serde_json::Value;
 
+use crate::fingerprint;
 use crate::new_mail::NewMail;
 
 /// A mail on its way to the door. Made from a [`NewMail`], a [`serde_json::Value`] or a [`Mail`] by `into()`.
@@ -19,6 +20,16 @@ pub struct Draft {
     form: Form,
     account: Option<AccountId>,
     pool: Option<PoolName>,
+    place: Option<InRequest>,
+}
+
+/// A mail's place in a request of several under one key: what stands for its own key if it has none.
+#[derive(Clone)]
+pub(crate) struct InRequest {
+    /// No app can choose such a key: it has a line end.
+    pub(crate) key: String,
+    /// Of the whole request.
+    pub(crate) fingerprint: String,
 }
 
 #[derive(Clone)]
@@ -57,7 +68,36 @@ impl Draft {
     }
 
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None }
+        Self { form, account: None, pool: None, place: None }
+    }
+
+    /// The same mail as the one at `place` of a request.
+    pub(crate) fn in_request(mut self, key: &str, fingerprint: &str, place: usize) -> Self {
+        self.place = Some(InRequest { key: format!("{key}\n{place}"), fingerprint: fingerprint.to_owned() });
+        self
+    }
+
+    /// See [`InRequest`].
+    pub(crate) fn place(&self) -> Option<&InRequest> {
+        self.place.as_ref()
+    }
+
+    /// What was given, for a fingerprint: the same for the same fields in any order. `send_at` does not count, as for a
+    /// single mail.
+    pub(crate) fn given(&self) -> Vec<u8> {
+        let mut given = Vec::new();
+        match &self.form {
+            Form::Parsed(mail) => given.extend(fingerprint::of_given(mail).into_bytes()),
+            Form::Json(value) => canonical(value, true, &mut given),
+            Form::Bytes(bytes) => match serde_json::from_slice(bytes) {
+                Ok(value) => canonical(&value, true, &mut given),
+                Err(_) => given.extend(bytes),
+            },
+            Form::Eml(bytes) => given.extend(bytes),
+        }
+        let beside = (self.account.as_ref().map(AccountId::reveal), self.pool.as_ref().map(PoolName::as_str));
+        given.extend(format!("\n{beside:?}").into_bytes());
+        given
     }
 
     /// The account that was asked for beside the mail.
@@ -93,6 +133,33 @@ impl Draft {
         let pool = value.get("pool").unwrap_or(&Value::Null);
         let alone = serde_json::json!({ "from": from, "to": from, "text": "", "account": account, "pool": pool });
         Mail::from_json(&alone, now).ok()
+    }
+}
+
+/// JSON with its fields in order.
+fn canonical(value: &Value, is_top: bool, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().filter(|(name, _)| !is_top || *name != "send_at").collect();
+            fields.sort_by_key(|(name, _)| *name);
+            out.push(b'{');
+            for (name, value) in fields {
+                out.extend(Value::from(name.as_str()).to_string().into_bytes());
+                canonical(value, false, out);
+            }
+            out.push(b'}');
+        }
+        Value::Array(list) => {
+            out.push(b'[');
+            list.iter().for_each(|value| {
+                canonical(value, false, out);
+                out.push(b',');
+            });
+            out.push(b']');
+        }
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            out.extend(other.to_string().into_bytes());
+        }
     }
 }
 
