@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
-use postroom_shared::mail::{Faults, Mail};
+use postroom_shared::mail::{Faults, Mail, read_json};
 use postroom_shared::pool::PoolName;
 use serde_json::Value;
 
+use crate::fingerprint;
 use crate::new_mail::NewMail;
+use crate::templated::{Templated, joined};
 
 /// A mail on its way to the door. Made from a [`NewMail`], a [`serde_json::Value`] or a [`Mail`] by `into()`.
 #[derive(Clone)]
@@ -22,6 +24,16 @@ pub struct Draft {
     pool: Option<PoolName>,
     test: bool,
     within: Option<Arc<[AccountId]>>,
+    place: Option<InRequest>,
+}
+
+/// A mail's place in a request of several under one key: what stands for its own key if it has none.
+#[derive(Clone)]
+pub(crate) struct InRequest {
+    /// No app can choose such a key: it has a line end.
+    pub(crate) key: String,
+    /// Of the whole request.
+    pub(crate) fingerprint: String,
 }
 
 #[derive(Clone)]
@@ -30,6 +42,7 @@ enum Form {
     Json(Value),
     Bytes(Vec<u8>),
     Eml(Vec<u8>),
+    Templated(Box<Templated>),
 }
 
 impl Draft {
@@ -75,7 +88,7 @@ impl Draft {
     }
 
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None, test: false, within: None }
+        Self { form, account: None, pool: None, test: false, within: None, place: None }
     }
 
     /// Whether test mode was asked for.
@@ -86,6 +99,36 @@ impl Draft {
     /// The accounts that may send it; `None`: any.
     pub(crate) fn allowed(&self) -> Option<&[AccountId]> {
         self.within.as_deref()
+    }
+
+    /// The same mail as the one at `place` of a request.
+    pub(crate) fn in_request(mut self, key: &str, fingerprint: &str, place: usize) -> Self {
+        self.place = Some(InRequest { key: format!("{key}\n{place}"), fingerprint: fingerprint.to_owned() });
+        self
+    }
+
+    /// See [`InRequest`].
+    pub(crate) fn place(&self) -> Option<&InRequest> {
+        self.place.as_ref()
+    }
+
+    /// What was given, for a fingerprint: the same for the same fields in any order. `send_at` does not count, as for a
+    /// single mail.
+    pub(crate) fn given(&self) -> Vec<u8> {
+        let mut given = Vec::new();
+        match &self.form {
+            Form::Parsed(mail) => given.extend(fingerprint::of_given(mail).into_bytes()),
+            Form::Json(value) => canonical(value, true, &mut given),
+            Form::Bytes(bytes) => match serde_json::from_slice(bytes) {
+                Ok(value) => canonical(&value, true, &mut given),
+                Err(_) => given.extend(bytes),
+            },
+            Form::Eml(bytes) => given.extend(bytes),
+            Form::Templated(templated) => canonical(&templated.given(), true, &mut given),
+        }
+        let beside = (self.account.as_ref().map(AccountId::reveal), self.pool.as_ref().map(PoolName::as_str));
+        given.extend(format!("\n{beside:?}").into_bytes());
+        given
     }
 
     /// The account that was asked for beside the mail.
@@ -105,6 +148,37 @@ impl Draft {
             Form::Json(value) => Mail::from_json(value, now).map(Cow::Owned),
             Form::Bytes(bytes) => Mail::from_json_bytes(bytes, now).map(Cow::Owned),
             Form::Eml(bytes) => Mail::from_eml(bytes, now).map(Cow::Owned),
+            Form::Templated(templated) => {
+                let (mail, faults) = templated.filled();
+                let parsed = Mail::from_json(&mail, now);
+                if faults.is_empty() { parsed.map(Cow::Owned) } else { Err(joined(faults, parsed.err())) }
+            }
+        }
+    }
+
+    /// The mail by which a second try with its idempotency key is known again, if that is not the mail itself.
+    pub(crate) fn as_asked(&self, now: Millis) -> Option<Result<Mail, Faults>> {
+        let Form::Templated(templated) = &self.form else { return None };
+        templated.as_asked().map(|mail| Mail::from_json(&mail, now))
+    }
+
+    /// Looks whether it names a template, which is to be found then.
+    pub(crate) fn templated(&mut self) -> Option<&mut Templated> {
+        let value = match &mut self.form {
+            Form::Json(value) if value.get("template").is_some() => Some(value.take()),
+            // A mail that no parser can read is told of later.
+            Form::Bytes(bytes) if may_name_template(bytes) => read_json(bytes).ok(),
+            Form::Json(_) | Form::Parsed(_) | Form::Bytes(_) | Form::Eml(_) | Form::Templated(_) => None,
+        };
+        if let Some(value) = value {
+            self.form = match Templated::of(value) {
+                Ok(templated) => Form::Templated(Box::new(templated)),
+                Err(value) => Form::Json(value),
+            };
+        }
+        match &mut self.form {
+            Form::Templated(templated) => Some(templated),
+            Form::Json(_) | Form::Parsed(_) | Form::Bytes(_) | Form::Eml(_) => None,
         }
     }
 
@@ -114,6 +188,7 @@ impl Draft {
         let value = match &self.form {
             Form::Json(value) => Cow::Borrowed(value),
             Form::Bytes(bytes) => Cow::Owned(serde_json::from_slice(bytes).ok()?),
+            Form::Templated(templated) => Cow::Borrowed(templated.mail()),
             Form::Parsed(_) | Form::Eml(_) => return None,
         };
         let from = value.get("from")?;
@@ -121,6 +196,38 @@ impl Draft {
         let pool = value.get("pool").unwrap_or(&Value::Null);
         let alone = serde_json::json!({ "from": from, "to": from, "text": "", "account": account, "pool": pool });
         Mail::from_json(&alone, now).ok()
+    }
+}
+
+/// Whether JSON may have a field `template`; a backslash may spell it in another way.
+fn may_name_template(json: &[u8]) -> bool {
+    std::str::from_utf8(json).is_ok_and(|json| json.contains("template") || json.contains("\\u"))
+}
+
+/// JSON with its fields in order.
+fn canonical(value: &Value, is_top: bool, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().filter(|(name, _)| !is_top || *name != "send_at").collect();
+            fields.sort_by_key(|(name, _)| *name);
+            out.push(b'{');
+            for (name, value) in fields {
+                out.extend(Value::from(name.as_str()).to_string().into_bytes());
+                canonical(value, false, out);
+            }
+            out.push(b'}');
+        }
+        Value::Array(list) => {
+            out.push(b'[');
+            list.iter().for_each(|value| {
+                canonical(value, false, out);
+                out.push(b',');
+            });
+            out.push(b']');
+        }
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            out.extend(other.to_string().into_bytes());
+        }
     }
 }
 
@@ -146,7 +253,7 @@ impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = match &self.form {
             Form::Parsed(_) => "parsed",
-            Form::Json(_) | Form::Bytes(_) => "JSON",
+            Form::Json(_) | Form::Bytes(_) | Form::Templated(_) => "JSON",
             Form::Eml(_) => "a ready message",
         };
         write!(f, "Draft({form})")

@@ -66,14 +66,14 @@ pub(super) async fn batch(
     if is_strict && !refusals.is_empty() {
         return Err(all_refused(&refusals));
     }
-    let _ = key;
-    let answers = app.client.send_many(drafts).await;
+    let answers = app.client.send_batch(key, drafts, is_strict).await.map_err(refused)?;
     let mut data = Vec::with_capacity(answers.len());
     for (place, answer) in places.into_iter().zip(answers) {
         match answer {
             Ok(sent) => data.push(IdBody { id: sent.id }),
             // What Redis did not store, or not surely, is the whole batch's affair: repeated with its key, it is safe.
             Err(error @ (SendError::Refused(_) | SendError::Conflict(_))) => refusals.push((place, refused(error))),
+            Err(SendError::OthersRefused) => {}
             Err(error) => return Err(error.into()),
         }
     }

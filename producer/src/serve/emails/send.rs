@@ -114,6 +114,8 @@ pub(super) fn refused(error: SendError) -> ApiError {
     match error {
         SendError::Refused(ref refusal) => ApiError::of_mail(&dialect::told(refusal)),
         SendError::Conflict(_)
+        | SendError::KeyUsed
+        | SendError::OthersRefused
         | SendError::NotStored(_)
         | SendError::Full(_)
         | SendError::Unknown { .. }

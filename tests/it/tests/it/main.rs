@@ -10,10 +10,12 @@
 
 mod api_abuse;
 mod api_abuse_bodies;
+mod api_emails;
 mod api_keys;
 mod api_kills;
 mod api_redis_trouble;
 mod api_stop;
+mod api_templates;
 mod doctor;
 mod doctor_around;
 mod doubt;
