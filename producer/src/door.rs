@@ -67,6 +67,16 @@ pub(crate) struct Turned {
 
 /// The job for a draft.
 pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Turned> {
+    let admitted = look_at(draft, directory, queue, now);
+    if draft.faults().is_empty() {
+        return admitted;
+    }
+    let (found, by_directory) =
+        admitted.map_or_else(|turned| (turned.refusal.0, turned.by_directory), |_| (Vec::new(), false));
+    Err(Turned { refusal: Refusal([draft.faults(), &found].concat()), by_directory })
+}
+
+fn look_at(draft: &Draft, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Turned> {
     let mail = match draft.parse(now) {
         Ok(mail) => mail,
         Err(faults) => return Err(turned_by_parser(draft, faults, directory, now)),

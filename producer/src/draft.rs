@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
-use postroom_shared::mail::{Faults, Mail, read_json};
+use postroom_shared::mail::{Fault, Faults, Mail, read_json};
 use postroom_shared::pool::PoolName;
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ pub struct Draft {
     test: bool,
     within: Option<Arc<[AccountId]>>,
     place: Option<InRequest>,
+    faults: Vec<Fault>,
 }
 
 /// A mail's place in a request of several under one key: what stands for its own key if it has none.
@@ -88,7 +89,19 @@ impl Draft {
     }
 
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None, test: false, within: None, place: None }
+        Self { form, account: None, pool: None, test: false, within: None, place: None, faults: Vec::new() }
+    }
+
+    /// The same mail with what was found wrong with it before it came to the door, so that all is told at once.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// What was found wrong with it before.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.faults
     }
 
     /// Whether test mode was asked for.

@@ -38,7 +38,10 @@ async fn a_mail_is_stored_when_the_answer_comes_and_then_sent() {
     assert_eq!((stored.text("state"), stored.text("why")), ("ready", "no_worker"));
 
     let waiting = api.get(&format!("/emails/{id}")).await.unwrap();
-    assert_eq!((waiting.text("from"), waiting.text("html")), ("Shop <shop@example.com>", "<p>Thank you.</p>"));
+    assert_eq!(
+        (waiting.text("from"), waiting.text("html").trim_end()),
+        ("Shop <shop@example.com>", "<p>Thank you.</p>")
+    );
     assert_eq!((waiting.text("last_event"), waiting.text("object")), ("queued", "email"));
     assert_eq!(waiting.body["to"], json!(["ann@example.org"]));
     let _worker = rig.worker(&[]).unwrap();
@@ -58,7 +61,7 @@ async fn a_mail_is_stored_when_the_answer_comes_and_then_sent() {
 async fn the_same_key_gives_the_same_answer_and_another_mail_a_conflict() {
     let (_rig, api) = rig().await;
     let key = [("Idempotency-Key", "order-1001")];
-    let ask = |mail: Value| async { api.ask_with(&api.key, "POST", "/emails", &key, &mail).await.unwrap() };
+    let ask = async |mail: Value| api.ask_with(&api.key, "POST", "/emails", &key, &mail).await.unwrap();
     let (first, again) = (ask(mail("ann@example.org")).await, ask(mail("ann@example.org")).await);
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (200, 200));
     assert_eq!(first.text("id"), again.text("id"));
@@ -82,9 +85,10 @@ async fn all_faults_of_a_mail_come_at_once_and_nothing_is_stored() {
     assert_eq!(refused.body["statusCode"], 422);
     let fields: Vec<_> =
         refused.body["faults"].as_array().unwrap().iter().map(|fault| fault["field"].as_str().unwrap()).collect();
-    for field in ["from", "to[0]", "subjct", "scheduled_at", "topic_id", "attachments[0].path"] {
-        assert!(fields.iter().any(|one| one.contains(field)), "{field}: {fields:?}");
+    for field in ["from", "to[0]", "scheduled_at", "topic_id", "attachments[0].path"] {
+        assert!(fields.contains(&field), "{field}: {fields:?}");
     }
+    assert!(refused.text("message").contains("unknown field \"subjct\": did you mean \"subject\"?"), "{refused:?}");
     let missing = api.post("/emails", &json!({ "from": SHOP, "text": "hi" })).await.unwrap();
     assert_eq!((missing.status.as_u16(), missing.text("name")), (422, "missing_required_field"), "{missing:?}");
     let broken = api.ask_with(&api.key, "POST", "/emails", &[], &json!("not an object")).await.unwrap();
@@ -106,8 +110,8 @@ async fn attachments_come_as_each_client_sends_them() {
     ]);
     let id = api.post("/emails", &mail).await.unwrap().text("id").to_owned();
     sent(&api, &id).await;
-    let mails = rig.sandbox.mails();
-    let raw = String::from_utf8_lossy(&mails[0].bytes);
+    let bytes = rig.sandbox.mail_bytes(rig.sandbox.mails()[0].n).unwrap();
+    let raw = String::from_utf8_lossy(&bytes);
     for content in ["base64", "numbers", "buf", "png"] {
         assert!(raw.contains(&STANDARD.encode(content)), "{content}: {raw}");
     }
