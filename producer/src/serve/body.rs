@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::app::App;
@@ -19,8 +19,10 @@ use super::error::ApiError;
 
 /// A body takes memory from the common store in pieces of this size. What is smaller is bounded by the number of connections.
 const PIECE: usize = 16 << 10;
-/// What a body becomes while it is parsed takes about so many times its size (measured: `docs/api.md`).
-const WEIGHT: usize = 3;
+/// A body and what it becomes on its way to Redis take about so many times its size (measured with attachments of 24 MB).
+const WEIGHT: usize = 6;
+/// Whole mails that are read back from Redis at once.
+const READ_BACK: usize = 2;
 /// A body as a whole may take so many times the limit for a piece of it, and a second more for each so many bytes.
 const PATIENCE: u32 = 2;
 const SLOWEST: u64 = 100 << 10;
@@ -29,6 +31,7 @@ const SLOWEST: u64 = 100 << 10;
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     pieces: Arc<Semaphore>,
+    read_back: Arc<Semaphore>,
     body_limit: usize,
     timeout: Duration,
 }
@@ -39,7 +42,8 @@ impl Memory {
         let body_limit = usize::try_from(body_limit).unwrap_or(usize::MAX);
         // The largest body that is allowed must fit, or it never would.
         let pieces = pieces.max((body_limit / PIECE + 1) * WEIGHT).min(Semaphore::MAX_PERMITS);
-        Self { pieces: Arc::new(Semaphore::new(pieces)), body_limit, timeout }
+        let [pieces, read_back] = [pieces, READ_BACK].map(|count| Arc::new(Semaphore::new(count)));
+        Self { pieces, read_back, body_limit, timeout }
     }
 
     fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
@@ -50,6 +54,26 @@ impl Memory {
         let taken = Arc::clone(&self.pieces).try_acquire_many_owned(count);
         taken.map(Some).map_err(|_| {
             ApiError::unavailable("too many large requests at once: send it again a little later, or smaller ones")
+        })
+    }
+
+    /// Waits for the turn to read a whole mail back from Redis, whose size is not known before.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.read_back.acquire().await.ok()
+    }
+
+    /// The part of an answer of so many bytes.
+    ///
+    /// # Errors
+    /// If there is none left.
+    pub(super) fn of_answer(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        let count = u32::try_from(bytes / PIECE).unwrap_or(u32::MAX);
+        if count == 0 {
+            return Ok(None);
+        }
+        let taken = Arc::clone(&self.pieces).try_acquire_many_owned(count);
+        taken.map(Some).map_err(|_| {
+            ApiError::unavailable("too much is under way to answer with something so large: ask again a little later")
         })
     }
 

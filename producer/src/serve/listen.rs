@@ -3,23 +3,20 @@
 //! What a connection may do before its request has come whole is bounded here: the size and the time of its head, and how
 //! many there are.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
 
+use super::answer::answer;
+use super::body::Memory;
 use super::crowd::{Crowd, Place};
 use super::open_files;
 use super::stream::Bounded;
@@ -39,6 +36,7 @@ pub(super) struct Listening {
     pub(super) listener: TcpListener,
     pub(super) tls: Option<TlsServer>,
     pub(super) router: Router,
+    pub(super) memory: Memory,
     pub(super) connections: usize,
     pub(super) timeout: Duration,
     pub(super) drain: Duration,
@@ -49,7 +47,8 @@ impl Listening {
     pub(super) async fn serve(self, stop: impl Future<Output = ()>) {
         let (crowd, graceful) = (Arc::new(Crowd::default()), GracefulShutdown::new());
         let most = open_files::room_for(self.connections);
-        let server = Arc::new(Server { tls: self.tls, router: self.router, timeout: self.timeout });
+        let server =
+            Arc::new(Server { tls: self.tls, router: self.router, memory: self.memory, timeout: self.timeout });
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
@@ -113,6 +112,7 @@ async fn after(error: &io::Error) {
 struct Server {
     tls: Option<TlsServer>,
     router: Router,
+    memory: Memory,
     timeout: Duration,
 }
 
@@ -136,7 +136,9 @@ impl Server {
         place: Arc<Place>,
         watcher: Watcher,
     ) {
-        let answer = |request: hyper::Request<Incoming>| answer(self.router.clone(), request, Arc::clone(&place));
+        let answer = |request: hyper::Request<Incoming>| {
+            answer(self.router.clone(), request, Arc::clone(&place), self.memory.clone())
+        };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.timeout)
@@ -146,15 +148,4 @@ impl Server {
         // How it ended is the caller's affair: whatever was asked has been answered or was never whole.
         let _ = watcher.watch(connection).await;
     }
-}
-
-async fn answer(router: Router, request: hyper::Request<Incoming>, place: Arc<Place>) -> Result<Response, Infallible> {
-    let mut request: Request = request.map(Body::new);
-    if request.body().is_end_stream() {
-        place.busy();
-    }
-    request.extensions_mut().insert(Arc::clone(&place));
-    let response = router.oneshot(request).await;
-    place.quiet();
-    response
 }

@@ -8,12 +8,13 @@
 //! | `emails` | handing mails over, finding and changing them, in the dialect of Resend's API |
 //! | `routes` | what else can be asked: dead letters, accounts, the queue, keys, templates, health |
 //! | `auth`, `key_ring`, `rate` | who asks, what they may do, and how often |
-//! | `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
+//! | `answer`, `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
 //! | `openapi` | the document and its page |
 //! | `settings` | what it reads from its surroundings |
 
+mod answer;
 mod app;
 mod auth;
 mod body;
@@ -76,6 +77,7 @@ impl Server {
             listener,
             tls,
             router: router(&app),
+            memory: app.memory.clone(),
             connections: settings.connections,
             timeout: settings.timeout,
             drain: settings.drain,

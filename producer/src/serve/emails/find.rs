@@ -110,6 +110,7 @@ pub(super) async fn show(
 ) -> Result<Json<EmailBody>, ApiError> {
     caller.demand(Scope::Read)?;
     let status = status(&app, &caller, &id).await?;
+    let _turn = app.memory.turn().await;
     let bytes = app.client.queue().mail_bytes(status.id).await?;
     Ok(Json(EmailBody::new(&status, bytes.map(|bytes| read(&bytes)))))
 }

@@ -73,7 +73,8 @@ async fn ten_thousand_connections_that_say_nothing_or_half_of_it_keep_nobody_out
     let limits = Limits { connections: 4_096, timeout: Duration::from_secs(60), ..Limits::default() };
     let siege = Siege::lay(limits).await;
     let head = siege.head("Content-Length: 1000\r\n");
-    let open = siege.under(&format!("{many} connections"), async {
+    let what = format!("{many} connections");
+    let open = siege.under(&what, async {
         let mut open = Vec::new();
         for number in 0..many {
             let mut stream = siege.connect().await;
@@ -196,15 +197,24 @@ async fn requests_in_a_pipeline_are_answered_in_turn() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_never_reads_is_given_up() {
     let siege = Siege::lay(Limits::default()).await;
-    let ask = format!("GET /openapi.json HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", siege.api.key);
+    let mut large = mail();
+    large["html"] = "<p>Thank you.</p>".repeat((6 << 20) / 17).into();
+    let stored = siege.api.post("/emails", &large).await.unwrap();
+    assert_eq!(stored.status.as_u16(), 200, "{stored:?}");
+    let asks = ["/openapi.json", &format!("/emails/{}", stored.text("id"))].map(|path| {
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", siege.api.key);
+        ask.repeat(100)
+    });
     siege
-        .under("200 callers that ask for all there is and never read", async {
-            let asks = ask.repeat(100);
-            join_all((0..200).map(|_| async {
-                let mut stream = siege.connect().await;
-                // It is given up while it writes, or after: then a further write fails.
-                let given_up = async { while stream.write_all(asks.as_bytes()).await.is_ok() {} };
-                tokio::time::timeout(siege.limits.timeout + PATIENCE, given_up).await.expect("never given up");
+        .under("200 callers that ask for the document, or for a mail of 6 MiB, and never read", async {
+            join_all((0..200).map(|number| {
+                let (siege, asks) = (&siege, &asks[number % 2]);
+                async move {
+                    let mut stream = siege.connect().await;
+                    // It is given up while it writes, or after: then a further write fails.
+                    let given_up = async { while stream.write_all(asks.as_bytes()).await.is_ok() {} };
+                    tokio::time::timeout(siege.limits.timeout + PATIENCE, given_up).await.expect("never given up");
+                }
             }))
             .await
         })

@@ -95,7 +95,8 @@ async fn documents_too_deep_or_of_millions_of_values_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_attachments_in_every_form_and_number_stay_within_the_memory() {
-    let siege = Siege::lay(Limits::default()).await;
+    // Room for two of them at once.
+    let siege = Siege::lay(Limits { memory_mib: 96, ..Limits::default() }).await;
     let with = |content: String| {
         let mut mail = mail();
         mail["attachments"] = json!([{ "filename": "a.bin", "content": "@" }]);
