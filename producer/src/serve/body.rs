@@ -91,7 +91,10 @@ impl Memory {
             return Err(self.too_large());
         }
         let mut held = Held { bytes: 0, permit: None };
-        let mut read = Vec::with_capacity(announced.unwrap_or(0).min(PIECE));
+        // All of it at once: of large bodies that come together, the first is read, where each would else take what the others
+        // lack.
+        held.grow_to(announced.unwrap_or(0), self)?;
+        let mut read = Vec::with_capacity(announced.unwrap_or(0));
         let mut stream = body.into_data_stream();
         let begun = Instant::now();
         loop {
