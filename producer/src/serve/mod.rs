@@ -38,6 +38,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::app::App;
+pub use self::emails::read_email;
 pub use self::error::{ApiError, ErrorBody, FaultBody};
 use self::listen::Listening;
 pub use self::settings::{ServeSettings, TlsFiles};
