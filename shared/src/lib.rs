@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod address;
+pub mod api_keys;
 pub mod clock;
 pub mod dial;
 pub mod id;

@@ -6,6 +6,7 @@ pub(crate) mod account;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod key;
 pub(crate) mod mail;
 pub(crate) mod output;
 pub(crate) mod pool;
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     /// What failed for good: look, retry, discard
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// Keys of the HTTP API
+    #[command(subcommand)]
+    Key(key::Key),
     /// The queue at a glance
     #[command(subcommand)]
     Queue(queue::Queue),

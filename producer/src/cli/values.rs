@@ -11,6 +11,7 @@ use clap::{Arg, Command, Error};
 use jiff::{Span, SpanRelativeTo};
 use postroom::{AccountId, MailId, Millis, PoolName};
 use postroom_shared::address::Address;
+use postroom_shared::api_keys::{KeyId, MOST_RATE, Scope};
 
 /// A parser of one value whose complaint tells the argument's name, not what was typed.
 #[derive(Clone)]
@@ -47,6 +48,22 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
 
 pub(super) fn mail_id(text: &str) -> Result<MailId, String> {
     text.parse().map_err(|_| "not the id of a mail: ids look like 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10".to_owned())
+}
+
+pub(super) fn key_id(text: &str) -> Result<KeyId, String> {
+    text.parse().map_err(|error: postroom_shared::api_keys::KeyIdError| error.to_string())
+}
+
+pub(super) fn key_scope(text: &str) -> Result<Scope, String> {
+    text.trim().parse()
+}
+
+/// Requests a second; 0: any number.
+pub(super) fn key_rate(text: &str) -> Result<u32, String> {
+    match text.trim().parse::<u32>() {
+        Ok(rate) if rate <= MOST_RATE => Ok(rate),
+        Ok(_) | Err(_) => Err(format!("not a whole number of requests a second from 0 (no limit) to {MOST_RATE}")),
+    }
 }
 
 /// When a mail shall go, from now on; now, if that has passed.

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use postroom_shared::api_keys::ApiKeys;
+
 use super::body::Memory;
 use super::estimate::Estimates;
 use super::intake::Intake;
+use super::key_ring::{KeyRing, RingSettings};
 use super::settings::ServeSettings;
 use crate::client::Client;
 
@@ -13,6 +16,7 @@ use crate::client::Client;
 pub struct App {
     /// Hands mail over, and has the queue beneath.
     pub client: Client,
+    pub(super) keys: Arc<KeyRing>,
     pub(super) intake: Intake,
     pub(super) estimates: Estimates,
     pub(super) memory: Memory,
@@ -23,7 +27,9 @@ impl App {
     /// The state over a client that is connected.
     #[must_use]
     pub fn new(client: Client, settings: &ServeSettings) -> Arc<Self> {
+        let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
         Arc::new(Self {
+            keys: KeyRing::start(ApiKeys::new(client.queue().store()), ring),
             intake: Intake::start(&client, settings.timeout),
             estimates: Estimates::default(),
             memory: Memory::new(settings.memory, settings.body_limit, settings.timeout),

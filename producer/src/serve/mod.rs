@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `emails` | handing mails over, finding and changing them, in the dialect of Resend's API |
 //! | `routes` | what else can be asked: dead letters, accounts, the queue, keys, templates, health |
-//! | `auth`, `rate` | who asks, what they may do, and how often |
+//! | `auth`, `key_ring`, `rate` | who asks, what they may do, and how often |
 //! | `body`, `crowd`, `listen`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
@@ -22,8 +22,10 @@ mod emails;
 mod error;
 mod estimate;
 mod intake;
+mod key_ring;
 mod listen;
 mod openapi;
+mod rate;
 mod routes;
 mod settings;
 mod tls;
@@ -38,9 +40,12 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::app::App;
+pub use self::auth::{Caller, Denied, demand_key};
 pub use self::emails::read_email;
 pub use self::error::{ApiError, ErrorBody, FaultBody};
+pub use self::key_ring::{KeyRing, RingSettings};
 use self::listen::Listening;
+pub use self::rate::Standing;
 pub use self::settings::{ServeSettings, TlsFiles};
 use self::tls::TlsServer;
 
@@ -102,6 +107,7 @@ fn parts() -> (Router<Arc<App>>, Router<Arc<App>>, OpenApi) {
         .merge(emails::routes())
         .merge(routes::accounts::routes())
         .merge(routes::dead::routes())
+        .merge(routes::keys::routes())
         .merge(routes::queue::routes());
     let (open, health) = routes::health::routes().split_for_parts();
     let (router, mut document) = api.split_for_parts();
@@ -115,7 +121,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(openapi::routes(document))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
-        .layer(middleware::from_fn_with_state(Arc::clone(app), auth::demand_key))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
         .layer(middleware::from_fn(openapi::ask_browser))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.

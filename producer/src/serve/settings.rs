@@ -4,7 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postroom_shared::api_keys::MOST_RATE;
 use postroom_shared::settings::Source;
+
+/// Where nobody says otherwise: so much that no app meets it by sending mail (an account sends 2,000 a day, and a batch is
+/// one request), and so little that one key does not take all of a server.
+const RATE: u32 = 1_000;
 
 /// How the HTTP API listens, and what it bears.
 #[derive(Debug, Clone)]
@@ -25,6 +30,9 @@ pub struct ServeSettings {
     /// `POSTROOM_API_CONNECTIONS`: connections open at once; beyond it the one that has been silent for longest makes room.
     /// Default 4,096.
     pub connections: usize,
+    /// `POSTROOM_API_RATE`: requests a second that a key may make of one server, unless it has a rate of its own; 0: any
+    /// number. Default 1,000.
+    pub rate: u32,
     /// `POSTROOM_DRAIN_SECONDS`: for how long requests under way may go on after it was told to stop. Default 25 s.
     pub drain: Duration,
 }
@@ -58,6 +66,7 @@ impl ServeSettings {
                 Duration::from_secs(600),
             ),
             connections: source.number("POSTROOM_API_CONNECTIONS", 4_096, 1, 1_000_000) as usize,
+            rate: source.number("POSTROOM_API_RATE", RATE, 0, MOST_RATE),
             drain: source.span(
                 "POSTROOM_DRAIN_SECONDS",
                 Duration::from_secs(25),

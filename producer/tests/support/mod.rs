@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "tests; each binary uses its part")]
 
+pub(crate) mod wire;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
@@ -72,6 +74,10 @@ impl Redis {
         let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(log.any(|line| line.unwrap().contains("Ready to accept connections")));
         Self { child, port, folder }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {

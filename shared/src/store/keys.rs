@@ -39,6 +39,7 @@
 //! | `thread:<pool>:<hash>` | push, and with a mail that moves: the account that sent the last mail of a thread | 30 days after that |
 //! | `pr:pools` | `pool put` | `pool remove` |
 //! | `told:` | a worker that heard a reply of which the table says what it means after some | a day after the first |
+//! | `api-key:`, `api-keys` (in the first shard only; changes are told on the channel `pr:api-keys`) | `key create`, the API | 30 days after the key was revoked or expired |
 //! | `account:`, `sealed:`, `pr:accounts` | `account add`; that of test mode (no `sealed:`): push | `account remove`; that of test mode stays |
 //! | `service-key:`, `service-users:`, `service-of:` (in the first shard only) | `account add` with a service account | with the last account that uses it; with that account |
 //! | `token:`, `token-lock:`, `token-forced:` | whoever refreshes | with the token; after seconds |
@@ -61,7 +62,10 @@ pub const ACCOUNTS: &str = "pr:accounts";
 /// The pools: a hash of names and their accounts (a JSON array).
 pub const POOLS: &str = "pr:pools";
 
-/// The shard in which the keys of service accounts lie: there always is a first one.
+/// The channel on which servers hear that an API key was made or revoked: its id.
+pub const API_KEYS_CHANNEL: &str = "pr:api-keys";
+
+/// The shard in which lies what belongs to no account: service accounts' keys, API keys. There always is a first one.
 pub const SERVICE_SHARD: u16 = 0;
 
 /// Names that scripts know by a constant, and what follows the shard's prefix.
@@ -102,6 +106,8 @@ const NAMES: &[(&str, &str)] = &[
     ("SERVICE_KEY", "service-key:"),
     ("SERVICE_USERS", "service-users:"),
     ("SERVICE_OF", "service-of:"),
+    ("API_KEY", "api-key:"),
+    ("API_KEYS", "api-keys"),
 ];
 
 /// The lines that make every name above a local of a Lua script whose `KEYS[1]` is [`ShardKeys::counts`].
@@ -241,6 +247,18 @@ impl ShardKeys {
     #[must_use]
     pub fn service_of(&self, account: &AccountId) -> String {
         self.key(&format!("service-of:{}", account.reveal()))
+    }
+
+    /// One API key, with the hash of its text: a hash, see `api_keys/stored.rs`. In [`SERVICE_SHARD`] only, as the next one.
+    #[must_use]
+    pub fn api_key(&self, id: &str) -> String {
+        self.key(&format!("api-key:{id}"))
+    }
+
+    /// The ids of all API keys by the time their record ends: a sorted set.
+    #[must_use]
+    pub fn api_keys(&self) -> String {
+        self.key("api-keys")
     }
 
     /// One account's access token, sealed, with its fence and times: a hash that ends with the token.

@@ -3,4 +3,6 @@
 pub(super) mod accounts;
 pub(super) mod dead;
 pub(super) mod health;
+mod key_shapes;
+pub(super) mod keys;
 pub(super) mod queue;
