@@ -112,6 +112,7 @@ fn parts() -> (Router<Arc<App>>, Router<Arc<App>>, OpenApi) {
     let (open, health) = routes::health::routes().split_for_parts();
     let (router, mut document) = api.split_for_parts();
     document.merge(health);
+    openapi::complete(&mut document);
     (router, open, document)
 }
 

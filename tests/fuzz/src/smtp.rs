@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::address::Address;
-use postroom_shared::reply::{Reply, Stage};
 use postroom_shared::replies::{Table, read_reply};
+use postroom_shared::reply::{Reply, Stage};
 use postroom_shared::smtp::{Connection, End, Outcome, Outgoing, SmtpSettings};
 use postroom_shared::tokens::AccessToken;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,7 +33,8 @@ thread_local! {
 /// The first byte says what the server has said before: nothing, or all that leads to a login with many or few extensions.
 pub(crate) fn reply(bytes: &[u8]) {
     let Some((&how, said)) = bytes.split_first() else { return };
-    let login = [GREETING, if how & 2 == 0 { ALL } else { LITTLE }, b"235 2.7.0 Accepted"].map(|said| [said, b"\r\n"].concat());
+    let login =
+        [GREETING, if how & 2 == 0 { ALL } else { LITTLE }, b"235 2.7.0 Accepted"].map(|said| [said, b"\r\n"].concat());
     let before = if how & 1 == 0 { login.to_vec() } else { Vec::new() };
     let pieces = before.into_iter().chain(said.split(|byte| *byte == 1).map(<[u8]>::to_vec)).collect();
     RUNTIME.with(|runtime| {
@@ -59,7 +60,8 @@ async fn talk(pieces: VecDeque<Vec<u8>>, asks_first: bool) {
     };
     let from: Address = "alice@example.com".parse().unwrap();
     let recipients: Vec<Address> = ["bob@x.test", "carol@x.test"].map(|address| address.parse().unwrap()).to_vec();
-    let mail = Outgoing { from: &from, recipients: &recipients, bytes: b"Subject: hi\r\n\r\nhello\r\n", smtputf8: false };
+    let mail =
+        Outgoing { from: &from, recipients: &recipients, bytes: b"Subject: hi\r\n\r\nhello\r\n", smtputf8: false };
     for _ in 0..2 {
         let outcome = if asks_first {
             match connection.ask(&mail).await {
