@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-tokens test-openapi help
+.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ test-servers: ## Against mail servers that others wrote (needs Node.js and npm; 
 
 test-browser: ## `postroom account login` in a real browser (Debian's Chromium and its driver are installed if root)
 	@$(WITH_REDIS); tests/tools/chromium.sh && cargo build --workspace --bins && cargo test -p postroom-it --features browser --test browser
+
+test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `postroom serve` (needs Node.js, npm and Python 3)
+	@$(WITH_REDIS); tests/tools/sdks.sh && cargo build --workspace --bins && cargo test -p postroom-it --features sdks --test sdks
 
 test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
 	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture a_minute_of_load

@@ -13,16 +13,20 @@ use postroom_shared::mail::Fault;
 use postroom_shared::queue::{MailState, MailStatus, NewJob, Place, PushError, Pushed, Queue, RescheduleError};
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use postroom_shared::store::StoreError;
+use postroom_shared::templates::TemplateRef;
 use serde::Serialize;
 
 use crate::directory::{Directory, Remembered};
 use crate::door::{self, Refusal, Turned};
 use crate::draft::Draft;
+use crate::templated::Fill;
 
 /// Mails that are frozen on one thread before another one is worth its while (a mail takes some 20 µs).
 const A_THREADS_WORTH: usize = 250;
 /// Mails that are frozen and stored before the next are looked at, so that a large batch does not lie in memory twice.
 const SLICE: usize = 1_000;
+/// The same if templates make some of them, which takes up to some milliseconds a mail; those never keep the caller's thread.
+const A_THREADS_WORTH_OF_TEMPLATES: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -31,6 +35,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Client {
     queue: Queue,
     directory: Arc<Remembered>,
+    #[cfg(feature = "templates")]
+    templates: Arc<crate::templates::Remembered>,
 }
 
 /// A mail that was handed over.
@@ -128,7 +134,12 @@ impl Client {
     /// A client over a queue that is connected already.
     #[must_use]
     pub fn over(queue: Queue) -> Self {
-        Self { queue, directory: Arc::default() }
+        Self {
+            queue,
+            directory: Arc::default(),
+            #[cfg(feature = "templates")]
+            templates: Arc::default(),
+        }
     }
 
     /// The queue beneath, for what an operator does.
@@ -151,19 +162,20 @@ impl Client {
         let mut answers = Vec::with_capacity(mails.len());
         let mut mails = mails.into_iter().map(Into::into);
         loop {
-            let slice: Arc<[Draft]> = mails.by_ref().take(SLICE).collect();
+            let slice: Vec<Draft> = mails.by_ref().take(SLICE).collect();
             if slice.is_empty() {
                 return answers;
             }
-            answers.extend(self.send_slice(&slice).await);
+            answers.extend(self.send_slice(slice).await);
         }
     }
 
-    async fn send_slice(&self, drafts: &Arc<[Draft]>) -> Vec<Result<Sent, SendError>> {
-        // Nothing is stored before the accounts are known, so this is never "unknown".
+    async fn send_slice(&self, drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
+        let count = drafts.len();
+        // Nothing is stored before templates and accounts are known, so this is never "unknown".
         let admitted = match self.admit(drafts).await {
             Ok(admitted) => admitted,
-            Err(error) => return drafts.iter().map(|_| Err(SendError::NotStored(error.to_string()))).collect(),
+            Err(error) => return vec![Err(SendError::NotStored(error.to_string())); count],
         };
         let mut jobs = Vec::with_capacity(admitted.len());
         let mut answers = Vec::with_capacity(admitted.len());
@@ -181,10 +193,41 @@ impl Client {
         answers.into_iter().map(|known| known.or_else(|| stored.next()).unwrap_or_else(silent)).collect()
     }
 
+    /// Finds the templates that drafts name, and answers how many drafts do.
+    async fn find_templates(&self, drafts: &mut [Draft]) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for templated in drafts.iter_mut().filter_map(Draft::templated) {
+            count += 1;
+            if let Some(wanted) = templated.wanted().cloned() {
+                templated.found(self.template(&wanted).await?);
+            }
+        }
+        Ok(count)
+    }
+
+    #[cfg(feature = "templates")]
+    async fn template(&self, wanted: &TemplateRef) -> Result<Result<Arc<dyn Fill>, Fault>, StoreError> {
+        let found = self.templates.get(wanted, self.queue.store()).await?;
+        Ok(found.map(|compiled| compiled as Arc<dyn Fill>))
+    }
+
+    #[cfg(not(feature = "templates"))]
+    #[expect(clippy::unused_async, reason = "the same as with templates")]
+    async fn template(&self, _: &TemplateRef) -> Result<Result<Arc<dyn Fill>, Fault>, StoreError> {
+        let message = "this program was built without templates: build it with postroom's feature templates".to_owned();
+        Ok(Err(Fault { field: "template".to_owned(), message }))
+    }
+
+    /// Looks for templates in Redis again at the next mail, and not only after some seconds: for whoever has just put or removed
+    /// one.
+    #[cfg(feature = "templates")]
+    pub async fn forget_templates(&self) {
+        self.templates.forget().await;
+    }
+
     /// The job for one draft, for a caller that stores it together with others.
     pub(crate) async fn admit_one(&self, draft: Draft) -> Result<NewJob, SendError> {
-        let drafts: Arc<[Draft]> = Arc::new([draft]);
-        let admitted = self.admit(&drafts).await.map_err(|error| SendError::NotStored(error.to_string()))?;
+        let admitted = self.admit(vec![draft]).await.map_err(|error| SendError::NotStored(error.to_string()))?;
         admitted.into_iter().next().unwrap_or_else(|| Err(SendError::Wrong("no answer".to_owned())))
     }
 
@@ -195,36 +238,44 @@ impl Client {
     }
 
     /// The jobs for drafts. Those that no known account may send are tried again with a directory read just now.
-    async fn admit(&self, drafts: &Arc<[Draft]>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
+    async fn admit(&self, mut drafts: Vec<Draft>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
+        let worth = match self.find_templates(&mut drafts).await? {
+            0 => A_THREADS_WORTH,
+            _ => A_THREADS_WORTH_OF_TEMPLATES,
+        };
+        let drafts: Arc<[Draft]> = drafts.into();
         let (begun, now) = (Instant::now(), Millis::now());
         let directory = self.directory.recent(&self.queue).await?;
-        let mut admitted = self.admit_all(drafts, &directory, now).await;
+        let mut admitted = self.admit_all(&drafts, worth, &directory, now).await;
         if admitted.iter().any(|one| one.as_ref().is_err_and(|turned| turned.by_directory)) {
             let newer = self.directory.read_since(&self.queue, Some(begun)).await?;
             if !Arc::ptr_eq(&newer, &directory) {
-                for (one, draft) in admitted.iter_mut().zip(drafts.iter()) {
-                    if one.as_ref().is_err_and(|turned| turned.by_directory) {
-                        *one = door::admit(draft, &newer, &self.queue, now);
-                    }
+                let turned = |one: &Result<NewJob, Turned>| one.as_ref().is_err_and(|turned| turned.by_directory);
+                let again = drafts.iter().zip(&admitted).filter(|(_, one)| turned(one)).map(|(draft, _)| draft.clone());
+                let again: Arc<[Draft]> = again.collect();
+                let mut anew = self.admit_all(&again, worth, &newer, now).await.into_iter();
+                for one in admitted.iter_mut().filter(|one| turned(one)) {
+                    *one = anew.next().unwrap_or_else(|| Err(panicked()));
                 }
             }
         }
         Ok(admitted.into_iter().map(|one| one.map_err(|turned| turned.refusal.into())).collect())
     }
 
-    /// On this thread if they are few, else on several.
+    /// On this thread if they are few, else on several; `worth`: how many are worth one.
     async fn admit_all(
         &self,
         drafts: &Arc<[Draft]>,
+        worth: usize,
         directory: &Arc<Directory>,
         now: Millis,
     ) -> Vec<Result<NewJob, Turned>> {
-        if drafts.len() <= A_THREADS_WORTH {
+        if worth == A_THREADS_WORTH && drafts.len() <= worth {
             return drafts.iter().map(|draft| door::admit(draft, directory, &self.queue, now)).collect();
         }
-        let pieces = (0..drafts.len()).step_by(A_THREADS_WORTH);
+        let pieces = (0..drafts.len()).step_by(worth);
         let tasks = pieces.map(|start| {
-            let range = start..drafts.len().min(start + A_THREADS_WORTH);
+            let range = start..drafts.len().min(start + worth);
             let (drafts, directory, queue) = (Arc::clone(drafts), Arc::clone(directory), self.queue.clone());
             let size = range.len();
             let task = tokio::task::spawn_blocking(move || admit_range(&drafts, range, &directory, &queue, now));

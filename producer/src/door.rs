@@ -84,7 +84,9 @@ pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Mi
             });
         }
     };
-    freeze(&mail, sender, directory, queue, now)
+    let asked = draft.as_asked(now).transpose();
+    asked
+        .and_then(|asked| freeze(&mail, asked.as_ref(), sender, directory, queue, now))
         .map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
 }
 
@@ -121,9 +123,17 @@ fn turned_by_parser(draft: &Draft, faults: Faults, directory: &Directory, now: M
     Turned { refusal, by_directory }
 }
 
-fn freeze(mail: &Mail, sender: Sender, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Faults> {
+/// `asked`: by what the mail is known again, if not by itself.
+fn freeze(
+    mail: &Mail,
+    asked: Option<&Mail>,
+    sender: Sender,
+    directory: &Directory,
+    queue: &Queue,
+    now: Millis,
+) -> Result<NewJob, Faults> {
     let idempotency = match mail.idempotency_key() {
-        Some(key) => Some((key.to_owned(), fingerprint::of(mail, &sender)?)),
+        Some(key) => Some((key.to_owned(), fingerprint::of(asked.unwrap_or(mail), &sender)?)),
         None => None,
     };
     let (account, pool) = match sender {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
-use postroom_shared::mail::{Faults, Mail};
+use postroom_shared::mail::{Faults, Mail, read_json};
 use postroom_shared::pool::PoolName;
 use serde_json::Value;
 
 use crate::new_mail::NewMail;
+use crate::templated::{Templated, joined};
 
 /// A mail on its way to the door. Made from a [`NewMail`], a [`serde_json::Value`] or a [`Mail`] by `into()`.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ enum Form {
     Json(Value),
     Bytes(Vec<u8>),
     Eml(Vec<u8>),
+    Templated(Box<Templated>),
 }
 
 impl Draft {
@@ -105,6 +107,37 @@ impl Draft {
             Form::Json(value) => Mail::from_json(value, now).map(Cow::Owned),
             Form::Bytes(bytes) => Mail::from_json_bytes(bytes, now).map(Cow::Owned),
             Form::Eml(bytes) => Mail::from_eml(bytes, now).map(Cow::Owned),
+            Form::Templated(templated) => {
+                let (mail, faults) = templated.filled();
+                let parsed = Mail::from_json(&mail, now);
+                if faults.is_empty() { parsed.map(Cow::Owned) } else { Err(joined(faults, parsed.err())) }
+            }
+        }
+    }
+
+    /// The mail by which a second try with its idempotency key is known again, if that is not the mail itself.
+    pub(crate) fn as_asked(&self, now: Millis) -> Option<Result<Mail, Faults>> {
+        let Form::Templated(templated) = &self.form else { return None };
+        templated.as_asked().map(|mail| Mail::from_json(&mail, now))
+    }
+
+    /// Looks whether it names a template, which is to be found then.
+    pub(crate) fn templated(&mut self) -> Option<&mut Templated> {
+        let value = match &mut self.form {
+            Form::Json(value) if value.get("template").is_some() => Some(value.take()),
+            // A mail that no parser can read is told of later.
+            Form::Bytes(bytes) if may_name_template(bytes) => read_json(bytes).ok(),
+            Form::Json(_) | Form::Parsed(_) | Form::Bytes(_) | Form::Eml(_) | Form::Templated(_) => None,
+        };
+        if let Some(value) = value {
+            self.form = match Templated::of(value) {
+                Ok(templated) => Form::Templated(Box::new(templated)),
+                Err(value) => Form::Json(value),
+            };
+        }
+        match &mut self.form {
+            Form::Templated(templated) => Some(templated),
+            Form::Json(_) | Form::Parsed(_) | Form::Bytes(_) | Form::Eml(_) => None,
         }
     }
 
@@ -114,6 +147,7 @@ impl Draft {
         let value = match &self.form {
             Form::Json(value) => Cow::Borrowed(value),
             Form::Bytes(bytes) => Cow::Owned(serde_json::from_slice(bytes).ok()?),
+            Form::Templated(templated) => Cow::Borrowed(templated.mail()),
             Form::Parsed(_) | Form::Eml(_) => return None,
         };
         let from = value.get("from")?;
@@ -122,6 +156,11 @@ impl Draft {
         let alone = serde_json::json!({ "from": from, "to": from, "text": "", "account": account, "pool": pool });
         Mail::from_json(&alone, now).ok()
     }
+}
+
+/// Whether JSON may have a field `template`; a backslash may spell it in another way.
+fn may_name_template(json: &[u8]) -> bool {
+    std::str::from_utf8(json).is_ok_and(|json| json.contains("template") || json.contains("\\u"))
 }
 
 impl From<Mail> for Draft {
@@ -146,7 +185,7 @@ impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = match &self.form {
             Form::Parsed(_) => "parsed",
-            Form::Json(_) | Form::Bytes(_) => "JSON",
+            Form::Json(_) | Form::Bytes(_) | Form::Templated(_) => "JSON",
             Form::Eml(_) => "a ready message",
         };
         write!(f, "Draft({form})")

@@ -31,6 +31,7 @@
 //! | [`draft`], [`new_mail`] | the forms in which an app may give a mail |
 //! | [`door`] | what happens to a mail before it is stored: parse, choose the account, freeze |
 //! | [`directory`] | which account may send as which address, and the pools |
+//! | `templates` | what an app's mails are made of, with the feature `templates` |
 //! | [`consent`] | logging an account in by a person's consent in a browser |
 //! | [`settings`] | what the program `postroom` reads from its surroundings; the client reads nothing |
 
@@ -45,6 +46,9 @@ pub mod new_mail;
 pub mod serve;
 pub mod settings;
 mod shards;
+mod templated;
+#[cfg(feature = "templates")]
+pub mod templates;
 
 pub use client::{Cancelled, Client, Rescheduled, SendError, Sent};
 pub use door::Refusal;

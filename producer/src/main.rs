@@ -44,6 +44,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Account(command) => cli::account::run(command, &mut context).await?,
         Command::Dead(command) => cli::dead::run(command, &mut context).await?,
         Command::Pool(command) => cli::pool::run(command, &mut context).await?,
+        Command::Template(command) => cli::template::run(command, &mut context).await?,
         Command::Key(command) => cli::key::run(command, &mut context).await?,
         Command::Queue(command) => cli::queue::run(command, &mut context).await?,
         // Answered above: the first two need no connection to Redis to begin with.

@@ -31,6 +31,11 @@ pub struct NewMail {
     pub text: Option<String>,
     /// The body as HTML.
     pub html: Option<String>,
+    /// The template that makes subject and body of [`variables`](Self::variables), such as `welcome` (its newest version) or
+    /// `welcome@3`; leave `text` and `html` out then. A `subject` of its own takes the place of the template's.
+    pub template: Option<String>,
+    /// What the template makes the mail of: an object.
+    pub variables: Option<Value>,
     /// Further headers, which go out as given.
     pub headers: BTreeMap<String, String>,
     /// Files that go with the mail.
@@ -77,6 +82,8 @@ impl NewMail {
             "subject": self.subject,
             "text": self.text,
             "html": self.html,
+            "template": self.template,
+            "variables": self.variables,
             "headers": given(&self.headers),
             "attachments": self.attachments.iter().map(NewAttachment::to_json).collect::<Vec<_>>(),
             "tags": given(&self.tags),

@@ -21,6 +21,7 @@ pub mod settings;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;
+pub mod templates;
 pub mod test_mode;
 pub mod tokens;
 pub mod xoauth2;

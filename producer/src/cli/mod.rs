@@ -15,6 +15,7 @@ pub(crate) mod queue;
 pub(crate) mod send;
 pub(crate) mod serve;
 mod table;
+pub(crate) mod template;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     /// Accounts that send for each other
     #[command(subcommand)]
     Pool(pool::Pool),
+    /// What mails are made of: put, look, try out
+    #[command(subcommand)]
+    Template(template::Template),
     /// What failed for good: look, retry, discard
     #[command(subcommand)]
     Dead(dead::Dead),

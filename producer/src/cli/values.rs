@@ -9,6 +9,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 use jiff::{Span, SpanRelativeTo};
+use postroom::templates::{TemplateName, TemplateRef};
 use postroom::{AccountId, MailId, Millis, PoolName};
 use postroom_shared::address::Address;
 use postroom_shared::api_keys::{KeyId, MOST_RATE, Scope};
@@ -39,6 +40,14 @@ pub(super) fn account_id(text: &str) -> Result<AccountId, String> {
 }
 
 pub(super) fn pool_name(text: &str) -> Result<PoolName, String> {
+    text.parse()
+}
+
+pub(super) fn template_name(text: &str) -> Result<TemplateName, String> {
+    text.parse()
+}
+
+pub(super) fn template_ref(text: &str) -> Result<TemplateRef, String> {
     text.parse()
 }
 

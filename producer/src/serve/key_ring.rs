@@ -247,24 +247,26 @@ fn make_room(known: &mut HashMap<KeyId, Known>) {
     }
 }
 
-/// Hears of changes as long as the ring is there.
+/// Hears of changes as long as the ring is there; it never keeps the ring itself.
 async fn listen(keys: ApiKeys, ring: Weak<KeyRing>) {
     loop {
-        if let Ok(mut changes) = keys.changes().await {
-            let Some(ring) = ring.upgrade() else { return };
-            ring.set_live(true);
-            if let Ok(ids) = keys.ids().await {
-                ring.heard_of(ids);
+        if let Ok(Ok(mut changes)) = tokio::time::timeout(READ_WITHIN, keys.changes()).await {
+            let ids = tokio::time::timeout(READ_WITHIN, keys.ids()).await;
+            let Some(live) = ring.upgrade() else { return };
+            if let Ok(Ok(ids)) = ids {
+                live.heard_of(ids);
             }
-            let ring = Arc::downgrade(&ring);
+            // Nothing is awaited from here on but the next change: while it is live, it hears.
+            live.set_live(true);
+            drop(live);
             while let Some(id) = changes.next().await {
-                let Some(ring) = ring.upgrade() else { return };
-                ring.forget(&id);
+                let Some(live) = ring.upgrade() else { return };
+                live.forget(&id);
             }
         }
-        let Some(ring) = ring.upgrade() else { return };
-        ring.set_live(false);
-        drop(ring);
+        let Some(dead) = ring.upgrade() else { return };
+        dead.set_live(false);
+        drop(dead);
         tokio::time::sleep(AGAIN_AFTER).await;
     }
 }

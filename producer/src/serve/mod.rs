@@ -108,7 +108,8 @@ fn parts() -> (Router<Arc<App>>, Router<Arc<App>>, OpenApi) {
         .merge(routes::accounts::routes())
         .merge(routes::dead::routes())
         .merge(routes::keys::routes())
-        .merge(routes::queue::routes());
+        .merge(routes::queue::routes())
+        .merge(routes::templates::routes());
     let (open, health) = routes::health::routes().split_for_parts();
     let (router, mut document) = api.split_for_parts();
     document.merge(health);

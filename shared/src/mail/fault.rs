@@ -39,7 +39,7 @@ impl Faults {
     }
 
     /// Takes one more, as long as there is room.
-    pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         if self.0.len() < KEPT {
             self.0.push(Fault { field: field.into(), message: message.into() });
         }

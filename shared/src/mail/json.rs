@@ -28,6 +28,8 @@ const FIELDS: &[&str] = &[
     "send_at",
     "ttl",
     "idempotency_key",
+    "template",
+    "variables",
 ];
 /// Entries of a list of addresses that are looked at; far above what a mail may have.
 const MAX_ENTRIES: usize = 1_000;
@@ -51,7 +53,8 @@ pub(super) fn parse(value: &Value, now: Millis) -> Result<Mail, Faults> {
     let attachments = walk.get("attachments").map(|value| attachment::parse(value, walk.faults)).unwrap_or_default();
     let options = walk.options(now);
     check_sender(&options, "pool", walk.faults);
-    if walk.get("text").or(walk.get("html")).is_none() {
+    let is_templated = walk.templated();
+    if !is_templated && walk.get("text").or(walk.get("html")).is_none() {
         faults.add("", "no body: give text, html or both");
     }
     // A list that has faults of its own counts as given: one mistake, one fault.
@@ -150,6 +153,18 @@ impl<'a> Walk<'a> {
             self.faults.add("subject", message);
         }
         text.to_owned()
+    }
+
+    /// Whether a template is named. It should have been rendered before.
+    fn templated(&mut self) -> bool {
+        let named = self.get("template").is_some();
+        if named {
+            self.faults
+                .add("template", "templates are not rendered here: hand the mail over to a client of Postroom as JSON");
+        } else if self.get("variables").is_some() {
+            self.faults.add("variables", "no template is named that would use them: name it in template");
+        }
+        named
     }
 
     fn body(&mut self, field: &str) -> Option<String> {

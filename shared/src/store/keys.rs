@@ -46,6 +46,8 @@
 //! | `token-rest:` | whoever refreshed in vain: nobody asks again so long | after seconds to minutes; `account add`, `account resume` |
 //! | `token-figures:` | whoever refreshes: counters | 90 days after the last of it; `account remove` |
 //! | `token-client:<hash>` | whoever refreshes: what is known of an OAuth2 client (docs/tokens.md); all in shard 0 | after an hour at most; `account add`, `account resume` |
+//! | `template:<name>`, `templates` (in the first shard only) | `template put`: the versions of a template, and the newest of each | `template remove`; versions beyond the newest 50 by the next put |
+//! | `template-numbers` | `template put`: the last number that each name had, so that none is used twice | stays: a number a name |
 //! | `pulse` | any sign of life of a worker | half a lease later |
 //! | `counts`, `config` | all | stay: one small key a shard |
 
@@ -54,6 +56,7 @@ use std::fmt::Write as _;
 use crate::account::AccountId;
 use crate::address::Address;
 use crate::id::MailId;
+use crate::templates::TemplateName;
 
 /// How many shards there are: set at first use, checked ever after. A string key of its own.
 pub const SHARDS: &str = "pr:shards";
@@ -65,7 +68,7 @@ pub const POOLS: &str = "pr:pools";
 /// The channel on which servers hear that an API key was made or revoked: its id.
 pub const API_KEYS_CHANNEL: &str = "pr:api-keys";
 
-/// The shard in which lies what belongs to no account: service accounts' keys, API keys. There always is a first one.
+/// The shard in which lies what belongs to no account: service accounts' keys, API keys, templates. There always is a first one.
 pub const SERVICE_SHARD: u16 = 0;
 
 /// Names that scripts know by a constant, and what follows the shard's prefix.
@@ -106,6 +109,9 @@ const NAMES: &[(&str, &str)] = &[
     ("SERVICE_KEY", "service-key:"),
     ("SERVICE_USERS", "service-users:"),
     ("SERVICE_OF", "service-of:"),
+    ("TEMPLATE", "template:"),
+    ("TEMPLATES", "templates"),
+    ("TEMPLATE_NUMBERS", "template-numbers"),
     ("API_KEY", "api-key:"),
     ("API_KEYS", "api-keys"),
 ];
@@ -247,6 +253,18 @@ impl ShardKeys {
     #[must_use]
     pub fn service_of(&self, account: &AccountId) -> String {
         self.key(&format!("service-of:{}", account.reveal()))
+    }
+
+    /// One template's versions by their numbers: a hash, see `templates/put.lua`. In [`SERVICE_SHARD`] only, as the next one.
+    #[must_use]
+    pub fn template(&self, name: &TemplateName) -> String {
+        self.key(&format!("template:{name}"))
+    }
+
+    /// The newest version of each template in few words: a hash by name.
+    #[must_use]
+    pub fn templates(&self) -> String {
+        self.key("templates")
     }
 
     /// One API key, with the hash of its text: a hash, see `api_keys/stored.rs`. In [`SERVICE_SHARD`] only, as the next one.

@@ -132,7 +132,9 @@ impl RedisServer {
     /// # Errors
     /// If it is not reached.
     pub async fn connection(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
-        Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection().await?)
+        // The library's half a second is too short for SAVE after an hour of chaos.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(crate::PATIENCE));
+        Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
     /// One command, its answer read as `T`.

@@ -7,6 +7,7 @@ use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::queue::{MailState, Outlook};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::client::Sent;
@@ -34,6 +35,11 @@ pub(super) struct EmailRequest {
     text: Option<String>,
     /// The body as HTML. Give text, html or both, or a template.
     html: Option<String>,
+    /// A template that makes subject and body: `welcome`, `welcome@3`, or an object. A subject of the mail's own wins.
+    template: Option<TemplateChoice>,
+    /// Postroom: what the template makes the mail of, if `template` does not hold it.
+    #[schema(value_type = Option<Object>)]
+    variables: Option<Value>,
     /// Further headers, which go out as given; at most 100.
     headers: Option<BTreeMap<String, String>>,
     /// Files that go with the mail.
@@ -63,6 +69,30 @@ pub(super) struct EmailRequest {
 enum Addresses {
     One(String),
     Several(Vec<String>),
+}
+
+/// Which template.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum TemplateChoice {
+    Name(String),
+    Full(TemplateRequest),
+}
+
+/// A template and its variables.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes")]
+struct TemplateRequest {
+    /// Its name.
+    #[schema(example = "welcome")]
+    id: String,
+    /// Postroom: which version; default: the newest.
+    version: Option<u32>,
+    /// What it makes the mail of.
+    #[schema(value_type = Option<Object>)]
+    variables: Option<Value>,
 }
 
 #[derive(Deserialize, ToSchema)]

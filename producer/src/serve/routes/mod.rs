@@ -6,3 +6,4 @@ pub(super) mod health;
 mod key_shapes;
 pub(super) mod keys;
 pub(super) mod queue;
+pub(super) mod templates;

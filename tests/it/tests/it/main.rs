@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
 mod api_keys;
+mod api_templates;
 mod doctor;
 mod doctor_around;
 mod doubt;
