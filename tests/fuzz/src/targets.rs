@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use postroom::serve::read_email;
+use postroom::templates::render_untrusted;
 use postroom_shared::address::Address;
 use postroom_shared::mail::{Mail, read_json};
 use serde_json::Value;
@@ -14,7 +15,10 @@ use crate::{NOW, faults, smtp};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: &[Target] = &[("mail_json", mail_json), ("api", api), ("eml", eml), ("smtp_reply", smtp::reply)];
+pub const TARGETS: &[Target] =
+    &[("mail_json", mail_json), ("api", api), ("eml", eml), ("template", template), ("smtp_reply", smtp::reply)];
+/// Bytes of each of the texts that a template makes, with room for what is put around them.
+const LARGEST_TEXT: usize = 2 << 20;
 
 /// A mail in JSON, as `postroom send` takes it.
 fn mail_json(bytes: &[u8]) {
@@ -29,6 +33,22 @@ fn api(bytes: &[u8]) {
     match read_email(bytes, NOW) {
         Ok(mail) => drop(freeze(&mail)),
         Err(told) => faults::check(&told),
+    }
+}
+
+/// A template: subject, HTML, text and a part, with a NUL between them.
+fn template(bytes: &[u8]) {
+    match render_untrusted(bytes) {
+        Ok(made) => {
+            assert!(!made.subject.contains(char::is_control), "a subject of several lines");
+            for text in [Some(&made.subject), made.html.as_ref(), made.text.as_ref()].into_iter().flatten() {
+                assert!(text.len() <= LARGEST_TEXT, "{} bytes are made", text.len());
+            }
+        }
+        Err(told) => {
+            assert!(!told.is_empty());
+            told.iter().for_each(|fault| faults::check(fault));
+        }
     }
 }
 
