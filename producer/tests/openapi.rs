@@ -50,3 +50,30 @@ fn every_request_tells_all_that_it_may_be_answered_with() {
     }
     assert!(count > 10, "{count} operations");
 }
+
+/// Two schemas of one name would become one, and one of them would be told wrongly.
+#[test]
+fn every_schema_has_a_name_of_its_own() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/serve")];
+    let mut names = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            for (derives, rest) in text.split("#[derive(").skip(1).filter_map(|rest| rest.split_once(")]")) {
+                let lines = rest.lines().filter_map(|line| line.split_once("struct ").or_else(|| line.split_once("enum ")));
+                let name = lines.map(|(_, name)| name).next().unwrap_or_default();
+                if derives.contains("ToSchema") {
+                    names.push(name.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    names.sort();
+    let twice: Vec<_> = names.windows(2).filter(|two| two[0] == two[1]).collect();
+    assert!(names.len() > 30 && twice.is_empty(), "{twice:?} of {}", names.len());
+}

@@ -11,7 +11,7 @@
 //! | `body`, `crowd`, `listen`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
-//! | `openapi` | the document and its page |
+//! | `openapi`, `path` | the document and its page; paths that are no text |
 //! | `settings` | what it reads from its surroundings |
 
 mod app;
@@ -25,6 +25,7 @@ mod intake;
 mod key_ring;
 mod listen;
 mod openapi;
+mod path;
 mod rate;
 mod routes;
 mod settings;
@@ -123,6 +124,7 @@ fn router(app: &Arc<App>) -> Router {
         .merge(openapi::routes(document))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn(path::demand_text))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
         .layer(middleware::from_fn(openapi::ask_browser))
         .with_state(Arc::clone(app));

@@ -15,7 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr};
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_swagger_ui::Config;
 
@@ -91,6 +92,34 @@ pub(super) fn complete(document: &mut OpenApi) {
             let response = RefOr::Ref(Ref::from_response_name(*name));
             operation.responses.responses.entry((*status).to_owned()).or_insert(response);
         }
+        let parameters = operation.parameters.iter_mut().flatten();
+        parameters.filter_map(|parameter| parameter.schema.as_mut()).for_each(without_null);
+    }
+}
+
+/// A parameter that is not given is left out: there is no null in a query or a header.
+fn without_null(schema: &mut RefOr<Schema>) {
+    let is_null = |one: &RefOr<Schema>| {
+        matches!(one, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
+    };
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|one| *one != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+        RefOr::T(Schema::OneOf(one)) => {
+            one.items.retain(|item| !is_null(item));
+            if one.items.len() == 1
+                && let Some(only) = one.items.pop()
+            {
+                *schema = only;
+            }
+        }
+        RefOr::T(_) | RefOr::Ref(_) => {}
     }
 }
 

@@ -6,4 +6,5 @@ pub(super) mod health;
 mod key_shapes;
 pub(super) mod keys;
 pub(super) mod queue;
+mod template_shapes;
 pub(super) mod templates;

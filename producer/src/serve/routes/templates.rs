@@ -8,13 +8,14 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Fault;
-use postroom_shared::templates::{MOST_TEMPLATES, Put, Template, TemplateSummary, Templates};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use utoipa::ToSchema;
+use postroom_shared::templates::{MOST_TEMPLATES, Put, Template, Templates};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::template_shapes::{
+    FilesRequest, PreviewBody, PreviewRequest, PutBody, PutList, RemovedBody, SummaryList, TemplateBody,
+    TemplateRequest, TemplateSummaryBody, TemplatesRequest,
+};
 use crate::door::Refusal;
 use crate::serve::app::App;
 use crate::serve::auth::{Caller, Scope};
@@ -27,156 +28,6 @@ pub(in crate::serve) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list, put_one, put_all)).routes(routes!(show, remove)).routes(routes!(preview))
 }
 
-/// A template's files.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct FilesRequest {
-    /// Makes the subject.
-    #[schema(example = "Welcome, {{ user.name }}!")]
-    subject: String,
-    /// Makes the HTML. Give html, text or both.
-    #[schema(example = "<p>Hello {{ user.name }}</p>")]
-    html: Option<String>,
-    /// Makes the plain text; default: it is made from the HTML.
-    text: Option<String>,
-    /// Variables to try it out with; it must work with them.
-    #[schema(value_type = Option<Object>)]
-    sample: Option<Value>,
-}
-
-/// A template.
-#[derive(Deserialize, ToSchema)]
-struct TemplateRequest {
-    /// Its name: a-z, 0-9, dot, hyphen and underscore.
-    #[schema(example = "welcome")]
-    name: String,
-    #[serde(flatten)]
-    files: FilesRequest,
-    /// Layouts and other parts that it uses, by their file names, such as `layout.html`.
-    #[serde(default)]
-    parts: BTreeMap<String, String>,
-}
-
-/// Templates that are put together.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct TemplatesRequest {
-    /// The templates by their names.
-    templates: BTreeMap<String, FilesRequest>,
-    /// Layouts and other parts that they share, by their file names.
-    #[serde(default)]
-    parts: BTreeMap<String, String>,
-}
-
-/// A template that was put.
-#[derive(Serialize, ToSchema)]
-struct PutBody {
-    /// Always `template`.
-    object: &'static str,
-    /// Its name.
-    id: String,
-    /// The version that it is now.
-    version: u32,
-    /// That is a new version: something has changed.
-    new: bool,
-}
-
-/// Templates that were put.
-#[derive(Serialize, ToSchema)]
-struct PutList {
-    /// Always `list`.
-    object: &'static str,
-    /// Each of them.
-    data: Vec<PutBody>,
-}
-
-/// A template in few words.
-#[derive(Serialize, ToSchema)]
-struct SummaryBody {
-    /// Always `template`.
-    object: &'static str,
-    /// Its name.
-    id: String,
-    /// Its newest version.
-    version: u32,
-    /// When that was put.
-    #[schema(format = DateTime)]
-    put_at: String,
-    /// SHA-256 of what it is made of.
-    sha: String,
-    /// Bytes of its files.
-    bytes: usize,
-    /// The parts that it uses.
-    parts: Vec<String>,
-}
-
-impl From<TemplateSummary> for SummaryBody {
-    fn from(TemplateSummary { name, version, facts }: TemplateSummary) -> Self {
-        let (id, put_at) = (name.to_string(), time(facts.put_at));
-        Self { object: "template", id, version, put_at, sha: facts.sha, bytes: facts.bytes, parts: facts.parts }
-    }
-}
-
-/// The templates.
-#[derive(Serialize, ToSchema)]
-struct SummaryList {
-    /// Always `list`.
-    object: &'static str,
-    /// Each in its newest version, by name.
-    data: Vec<SummaryBody>,
-}
-
-/// One version of a template with its files.
-#[derive(Serialize, ToSchema)]
-struct TemplateBody {
-    /// Always `template`.
-    object: &'static str,
-    /// Its name.
-    id: String,
-    /// This version.
-    version: u32,
-    /// The versions that are kept.
-    versions: Vec<u32>,
-    /// When this one was put.
-    #[schema(format = DateTime)]
-    put_at: String,
-    /// SHA-256 of what it is made of.
-    sha: String,
-    /// The variables that it uses, as far as they can be told.
-    variables: Vec<String>,
-    /// Makes the subject.
-    subject: String,
-    /// Makes the HTML.
-    html: Option<String>,
-    /// Makes the plain text; null: it is made from the HTML.
-    text: Option<String>,
-    /// The parts that it uses.
-    parts: BTreeMap<String, String>,
-    /// Variables to try it out with.
-    #[schema(value_type = Option<Object>)]
-    sample: Option<Value>,
-}
-
-/// What a template shall be tried out with.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct PreviewRequest {
-    /// The variables; default: the template's sample.
-    #[schema(value_type = Option<Object>)]
-    variables: Option<Value>,
-}
-
-/// What a template makes.
-#[derive(Serialize, ToSchema)]
-struct PreviewBody {
-    /// The subject.
-    subject: String,
-    /// The HTML, with its CSS in the elements.
-    html: Option<String>,
-    /// The plain text.
-    text: Option<String>,
-}
-
 /// The templates
 #[utoipa::path(get, path = "/templates", tag = "templates", operation_id = "listTemplates",
     responses((status = 200, description = "Each in its newest version.", body = SummaryList)))]
@@ -186,7 +37,7 @@ async fn list(
 ) -> Result<Json<SummaryList>, ApiError> {
     caller.demand(Scope::Read)?;
     let list = of(&app).list().await?;
-    Ok(Json(SummaryList { object: "list", data: list.into_iter().map(SummaryBody::from).collect() }))
+    Ok(Json(SummaryList { object: "list", data: list.into_iter().map(TemplateSummaryBody::from).collect() }))
 }
 
 /// Put a template
@@ -203,7 +54,8 @@ async fn put_one(
     payload: Payload,
 ) -> Result<Json<PutBody>, ApiError> {
     may_change(&caller)?;
-    let TemplateRequest { name, files, parts } = payload.json()?;
+    let TemplateRequest { name, subject, html, text, sample, parts } = payload.json()?;
+    let files = FilesRequest { subject, html, text, sample };
     let mut put = store(&app, [(name, files)].into(), parts).await?;
     put.pop().map(Json).ok_or_else(|| ApiError::internal("nothing was put"))
 }
@@ -272,17 +124,6 @@ async fn remove(
     }
     app.client.forget_templates().await;
     Ok(Json(RemovedBody { object: "template", id: name.to_string(), deleted: true }))
-}
-
-/// A template that was removed.
-#[derive(Serialize, ToSchema)]
-struct RemovedBody {
-    /// Always `template`.
-    object: &'static str,
-    /// Its name.
-    id: String,
-    /// Always true.
-    deleted: bool,
 }
 
 /// Try a template out
