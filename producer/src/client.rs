@@ -61,6 +61,12 @@ pub enum SendError {
     /// Its idempotency key came before with another mail, which is the one that counts.
     #[error("its idempotency key was used for another mail ({0}): use a new key for a new mail")]
     Conflict(MailId),
+    /// The idempotency key of several mails came before with other ones. Nothing was stored.
+    #[error("the idempotency key of these mails was used for other ones: use a new key for new mails")]
+    KeyUsed,
+    /// Nothing was stored, for others were handed over with it, all or none of which shall go.
+    #[error("it was not stored, for another mail that was handed over with it cannot be sent")]
+    OthersRefused,
     /// Nothing was stored: hand it over again.
     #[error("it was not stored, hand it over again: {0}")]
     NotStored(String),
@@ -172,11 +178,15 @@ impl Client {
 
     async fn send_slice(&self, drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
         let count = drafts.len();
-        // Nothing is stored before templates and accounts are known, so this is never "unknown".
-        let admitted = match self.admit(drafts).await {
-            Ok(admitted) => admitted,
-            Err(error) => return vec![Err(SendError::NotStored(error.to_string())); count],
-        };
+        match self.admit(drafts).await {
+            Ok(admitted) => self.push_admitted(admitted).await,
+            // Nothing is stored before templates and accounts are known, so this is never "unknown".
+            Err(error) => vec![Err(SendError::NotStored(error.to_string())); count],
+        }
+    }
+
+    /// Stores the mails that were admitted.
+    pub(crate) async fn push_admitted(&self, admitted: Vec<Result<NewJob, SendError>>) -> Vec<Result<Sent, SendError>> {
         let mut jobs = Vec::with_capacity(admitted.len());
         let mut answers = Vec::with_capacity(admitted.len());
         for one in admitted {
@@ -238,7 +248,7 @@ impl Client {
     }
 
     /// The jobs for drafts. Those that no known account may send are tried again with a directory read just now.
-    async fn admit(&self, mut drafts: Vec<Draft>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
+    pub(crate) async fn admit(&self, mut drafts: Vec<Draft>) -> Result<Vec<Result<NewJob, SendError>>, StoreError> {
         let worth = match self.find_templates(&mut drafts).await? {
             0 => A_THREADS_WORTH,
             _ => A_THREADS_WORTH_OF_TEMPLATES,

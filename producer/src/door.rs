@@ -13,7 +13,7 @@ use postroom_shared::test_mode;
 use serde::Serialize;
 
 use crate::directory::{Directory, Sender};
-use crate::draft::Draft;
+use crate::draft::{Draft, InRequest};
 use crate::{fingerprint, shards};
 
 /// All that is wrong with a mail: each fault with its field, never an address in the clear.
@@ -67,6 +67,16 @@ pub(crate) struct Turned {
 
 /// The job for a draft.
 pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Turned> {
+    let admitted = look_at(draft, directory, queue, now);
+    if draft.faults().is_empty() {
+        return admitted;
+    }
+    let (found, by_directory) =
+        admitted.map_or_else(|turned| (turned.refusal.0, turned.by_directory), |_| (Vec::new(), false));
+    Err(Turned { refusal: Refusal([draft.faults(), &found].concat()), by_directory })
+}
+
+fn look_at(draft: &Draft, directory: &Directory, queue: &Queue, now: Millis) -> Result<NewJob, Turned> {
     let mail = match draft.parse(now) {
         Ok(mail) => mail,
         Err(faults) => return Err(turned_by_parser(draft, faults, directory, now)),
@@ -86,7 +96,10 @@ pub(crate) fn admit(draft: &Draft, directory: &Directory, queue: &Queue, now: Mi
     };
     let asked = draft.as_asked(now).transpose();
     asked
-        .and_then(|asked| freeze(&mail, asked.as_ref(), sender, directory, queue, now))
+        .and_then(|asked| {
+            let known_by = known_by(&mail, asked.as_ref(), draft.place(), &sender)?;
+            freeze(&mail, known_by, sender, directory, queue, now)
+        })
         .map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
 }
 
@@ -123,23 +136,36 @@ fn turned_by_parser(draft: &Draft, faults: Faults, directory: &Directory, now: M
     Turned { refusal, by_directory }
 }
 
-/// `asked`: by what the mail is known again, if not by itself.
-fn freeze(
+/// The idempotency key of a mail and the fingerprint beside it: its own key, or that of its place in a request. `asked`: by what
+/// the mail is known again, if not by itself.
+fn known_by(
     mail: &Mail,
     asked: Option<&Mail>,
+    place: Option<&InRequest>,
+    sender: &Sender,
+) -> Result<Option<(String, String)>, Faults> {
+    Ok(match (mail.idempotency_key(), place) {
+        (Some(key), _) => Some((key.to_owned(), fingerprint::of(asked.unwrap_or(mail), sender)?)),
+        (None, Some(place)) => Some((place.key.clone(), place.fingerprint.clone())),
+        (None, None) => None,
+    })
+}
+
+fn freeze(
+    mail: &Mail,
+    idempotency: Option<(String, String)>,
     sender: Sender,
     directory: &Directory,
     queue: &Queue,
     now: Millis,
 ) -> Result<NewJob, Faults> {
-    let idempotency = match mail.idempotency_key() {
-        Some(key) => Some((key.to_owned(), fingerprint::of(asked.unwrap_or(mail), &sender)?)),
-        None => None,
-    };
     let (account, pool) = match sender {
         Sender::Account(account) => (account, None),
         Sender::Pool { pool, accounts } => {
-            let accounts = shards::choose(mail, accounts, directory, queue, now)?;
+            let accounts = {
+                let key = idempotency.as_ref().map(|(key, _)| key.as_str());
+                shards::choose(mail, key, accounts, directory, queue, now)?
+            };
             let Some(first) = accounts.first().cloned() else {
                 return Err(Faults::one("pool", format!("pool {pool} has no account")));
             };

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
-use postroom_shared::mail::{Faults, Mail, read_json};
+use postroom_shared::mail::{Fault, Faults, Mail, read_json};
 use postroom_shared::pool::PoolName;
 use serde_json::Value;
 
+use crate::fingerprint;
 use crate::new_mail::NewMail;
 use crate::templated::{Templated, joined};
 
@@ -23,6 +24,17 @@ pub struct Draft {
     pool: Option<PoolName>,
     test: bool,
     within: Option<Arc<[AccountId]>>,
+    place: Option<InRequest>,
+    faults: Vec<Fault>,
+}
+
+/// A mail's place in a request of several under one key: what stands for its own key if it has none.
+#[derive(Clone)]
+pub(crate) struct InRequest {
+    /// No app can choose such a key: it has a line end.
+    pub(crate) key: String,
+    /// Of the whole request.
+    pub(crate) fingerprint: String,
 }
 
 #[derive(Clone)]
@@ -77,7 +89,19 @@ impl Draft {
     }
 
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None, test: false, within: None }
+        Self { form, account: None, pool: None, test: false, within: None, place: None, faults: Vec::new() }
+    }
+
+    /// The same mail with what was found wrong with it before it came to the door, so that all is told at once.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// What was found wrong with it before.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.faults
     }
 
     /// Whether test mode was asked for.
@@ -88,6 +112,36 @@ impl Draft {
     /// The accounts that may send it; `None`: any.
     pub(crate) fn allowed(&self) -> Option<&[AccountId]> {
         self.within.as_deref()
+    }
+
+    /// The same mail as the one at `place` of a request.
+    pub(crate) fn in_request(mut self, key: &str, fingerprint: &str, place: usize) -> Self {
+        self.place = Some(InRequest { key: format!("{key}\n{place}"), fingerprint: fingerprint.to_owned() });
+        self
+    }
+
+    /// See [`InRequest`].
+    pub(crate) fn place(&self) -> Option<&InRequest> {
+        self.place.as_ref()
+    }
+
+    /// What was given, for a fingerprint: the same for the same fields in any order. `send_at` does not count, as for a
+    /// single mail.
+    pub(crate) fn given(&self) -> Vec<u8> {
+        let mut given = Vec::new();
+        match &self.form {
+            Form::Parsed(mail) => given.extend(fingerprint::of_given(mail).into_bytes()),
+            Form::Json(value) => canonical(value, true, &mut given),
+            Form::Bytes(bytes) => match serde_json::from_slice(bytes) {
+                Ok(value) => canonical(&value, true, &mut given),
+                Err(_) => given.extend(bytes),
+            },
+            Form::Eml(bytes) => given.extend(bytes),
+            Form::Templated(templated) => canonical(&templated.given(), true, &mut given),
+        }
+        let beside = (self.account.as_ref().map(AccountId::reveal), self.pool.as_ref().map(PoolName::as_str));
+        given.extend(format!("\n{beside:?}").into_bytes());
+        given
     }
 
     /// The account that was asked for beside the mail.
@@ -161,6 +215,33 @@ impl Draft {
 /// Whether JSON may have a field `template`; a backslash may spell it in another way.
 fn may_name_template(json: &[u8]) -> bool {
     std::str::from_utf8(json).is_ok_and(|json| json.contains("template") || json.contains("\\u"))
+}
+
+/// JSON with its fields in order.
+fn canonical(value: &Value, is_top: bool, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().filter(|(name, _)| !is_top || *name != "send_at").collect();
+            fields.sort_by_key(|(name, _)| *name);
+            out.push(b'{');
+            for (name, value) in fields {
+                out.extend(Value::from(name.as_str()).to_string().into_bytes());
+                canonical(value, false, out);
+            }
+            out.push(b'}');
+        }
+        Value::Array(list) => {
+            out.push(b'[');
+            list.iter().for_each(|value| {
+                canonical(value, false, out);
+                out.push(b',');
+            });
+            out.push(b']');
+        }
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            out.extend(other.to_string().into_bytes());
+        }
+    }
 }
 
 impl From<Mail> for Draft {

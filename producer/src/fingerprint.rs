@@ -3,21 +3,43 @@
 //! It is taken from the mail as it was understood, so neither the order of fields in JSON nor the time of handing over
 //! counts. `send_at` does not count either: once that time has passed, it cannot be told from "now".
 
+use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::{Faults, Mail};
 use postroom_shared::message::Message;
+use postroom_shared::pool::PoolName;
 use sha2::{Digest, Sha256};
 
 use crate::directory::Sender;
+use crate::draft::Draft;
 
 /// Later than any `send_at`, so that every Date comes out the same.
 const NEVER: Millis = Millis(u64::MAX);
 
 /// The fingerprint of a mail that an account or a pool sends.
 pub(crate) fn of(mail: &Mail, sender: &Sender) -> Result<String, Faults> {
+    of_sender(mail, sender.as_bytes())
+}
+
+/// The fingerprint of a mail as it was given, whoever will send it. One too large to be sent has none.
+pub(crate) fn of_given(mail: &Mail) -> String {
+    let sender = (mail.account().map(AccountId::reveal), mail.pool().map(PoolName::as_str));
+    let key = mail.idempotency_key();
+    of_sender(mail, format!("{sender:?} {key:?}").as_bytes()).unwrap_or_default()
+}
+
+/// The fingerprint of a request: mails in their order, and whether all of them or none shall be stored.
+pub(crate) fn of_request(drafts: &[Draft], all_or_nothing: bool) -> String {
+    let given: Vec<Vec<u8>> = drafts.iter().map(Draft::given).collect();
+    let mut parts: Vec<&[u8]> = given.iter().map(Vec::as_slice).collect();
+    parts.push(if all_or_nothing { b"all" } else { b"any" });
+    digest(&parts)
+}
+
+fn of_sender(mail: &Mail, sender: &[u8]) -> Result<String, Faults> {
     let message = Message::freeze(mail, same_id(), NEVER)?;
-    let mut parts: Vec<&[u8]> = vec![sender.as_bytes(), message.envelope.from.reveal().as_bytes()];
+    let mut parts: Vec<&[u8]> = vec![sender, message.envelope.from.reveal().as_bytes()];
     parts.extend(message.envelope.recipients.iter().map(|address| address.reveal().as_bytes()));
     parts.push(b"tags");
     for tag in mail.tags() {

@@ -35,6 +35,7 @@
 //! | [`consent`] | logging an account in by a person's consent in a browser |
 //! | [`settings`] | what the program `postroom` reads from its surroundings; the client reads nothing |
 
+mod batch;
 pub mod client;
 pub mod consent;
 pub mod directory;

@@ -16,6 +16,7 @@ use crate::directory::Directory;
 /// Those of the accounts that lie in the shard chosen for a mail.
 pub(crate) fn choose(
     mail: &Mail,
+    key: Option<&str>,
     accounts: Vec<AccountId>,
     directory: &Directory,
     queue: &Queue,
@@ -29,7 +30,7 @@ pub(crate) fn choose(
         groups.entry(store.shard_of(&account)).or_default().push(account);
     }
     // The same key must find the same shard again, for that is where it is remembered.
-    if let Some(key) = mail.idempotency_key() {
+    if let Some(key) = key {
         return Ok(by_hash(key, &groups).and_then(|shard| groups.remove(&shard)).unwrap_or_default());
     }
     Ok(pick(groups, root_of(&probe.bytes).as_deref(), |account| directory.left(account)))

@@ -131,6 +131,16 @@ impl Templated {
         (mail, faults)
     }
 
+    /// What was given, for a fingerprint.
+    pub(crate) fn given(&self) -> Value {
+        let mut given = self.mail.clone();
+        set(&mut given, FIELD, self.wanted.as_ref().map(ToString::to_string));
+        if let Value::Object(fields) = &mut given {
+            fields.insert(VARIABLES.to_owned(), self.variables.clone());
+        }
+        given
+    }
+
     /// The mail by which a second try is known again: with the template's name and the variables as its text. `None`: it has no
     /// idempotency key.
     pub(crate) fn as_asked(&self) -> Option<Value> {

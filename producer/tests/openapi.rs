@@ -65,7 +65,8 @@ fn every_schema_has_a_name_of_its_own() {
             }
             let text = fs::read_to_string(path).unwrap();
             for (derives, rest) in text.split("#[derive(").skip(1).filter_map(|rest| rest.split_once(")]")) {
-                let lines = rest.lines().filter_map(|line| line.split_once("struct ").or_else(|| line.split_once("enum ")));
+                let lines =
+                    rest.lines().filter_map(|line| line.split_once("struct ").or_else(|| line.split_once("enum ")));
                 let name = lines.map(|(_, name)| name).next().unwrap_or_default();
                 if derives.contains("ToSchema") {
                     names.push(name.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned());

@@ -21,7 +21,7 @@ const mail = ({ reply_to: replyTo, scheduled_at: scheduledAt, attachments, ...re
 });
 
 const calls = {
-  send: (sdk, { given, idempotency_key: idempotencyKey }) => sdk.emails.send(mail(given), { idempotencyKey }),
+  send: (sdk, { given, headers, idempotency_key: idempotencyKey }) => sdk.emails.send(mail(given), { headers, idempotencyKey }),
   batch: (sdk, { given, validation: batchValidation, idempotency_key: idempotencyKey }) =>
     sdk.batch.send(given.map(mail), { batchValidation, idempotencyKey }),
   get: (sdk, { id }) => sdk.emails.get(id),

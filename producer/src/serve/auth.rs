@@ -59,9 +59,9 @@ impl Caller {
         self.key.allows_account(account)
     }
 
-    /// Whether it may know of this mail.
+    /// Whether it may know of this mail. Test mails belong to no account of anybody's: every key may see them.
     pub(super) fn sees_mail(&self, status: &MailStatus) -> bool {
-        if self.is_test() { status.test } else { self.sees(&status.account) }
+        status.test || (!self.is_test() && self.sees(&status.account))
     }
 
     /// The accounts that a listing is narrowed to; `None`: all.
@@ -70,7 +70,7 @@ impl Caller {
             Some(account) if self.sees(&account) => Ok(Some(vec![account])),
             Some(_) => Err(ApiError::not_found("Account")),
             None if self.is_test() => Ok(Some(vec![AccountId::of_test_mode()])),
-            None => Ok(self.accounts().map(|accounts| accounts.to_vec())),
+            None => Ok(self.accounts().map(|accounts| [&accounts[..], &[AccountId::of_test_mode()]].concat())),
         }
     }
 

@@ -87,6 +87,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} not found"))
     }
 
+    /// An idempotency key came before with something else.
+    fn conflict() -> Self {
+        let message = "Same idempotency key used with a different request payload: use a new key for a new request";
+        Self::new(StatusCode::CONFLICT, "invalid_idempotent_request", message)
+    }
+
     /// It cannot be done now; the caller may try again later.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
@@ -175,11 +181,9 @@ impl From<SendError> for ApiError {
         let text = error.to_string();
         match error {
             SendError::Refused(refusal) => Self::of_mail(&refusal),
-            SendError::Conflict(id) => {
-                let message =
-                    "Same idempotency key used with a different request payload: use a new key for a new mail";
-                Self::new(StatusCode::CONFLICT, "invalid_idempotent_request", message).about(id)
-            }
+            SendError::Conflict(id) => Self::conflict().about(id),
+            SendError::KeyUsed => Self::conflict(),
+            SendError::OthersRefused => Self::invalid(text),
             SendError::NotStored(_) => Self::unavailable(text),
             SendError::Full(_) => Self::unavailable(text).after(AFTER_FULL),
             SendError::Unknown { id, .. } => Self::unavailable(text).about(id),

@@ -14,8 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_swagger_ui::Config;
@@ -99,9 +99,7 @@ pub(super) fn complete(document: &mut OpenApi) {
 
 /// A parameter that is not given is left out: there is no null in a query or a header.
 fn without_null(schema: &mut RefOr<Schema>) {
-    let is_null = |one: &RefOr<Schema>| {
-        matches!(one, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
-    };
+    let is_null = |one: &RefOr<Schema>| matches!(one, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
     match schema {
         RefOr::T(Schema::Object(object)) => {
             if let SchemaType::Array(types) = &mut object.schema_type {

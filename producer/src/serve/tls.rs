@@ -15,6 +15,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::settings::TlsFiles;
 
+const CERTIFICATE: &str = "POSTROOM_LISTEN_TLS_CERT";
+const KEY: &str = "POSTROOM_LISTEN_TLS_KEY";
 /// How old what was read may be.
 const BELIEVED: Duration = Duration::from_secs(60);
 
@@ -56,13 +58,14 @@ impl TlsServer {
 
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
     let (certificate, key) = (files.certificate.display(), files.key.display());
-    let pem = fs::read(&files.certificate).map_err(|error| wrong("CERT", &certificate, &error))?;
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|e| wrong("CERT", &certificate, &e))?;
+    let pem = fs::read(&files.certificate).map_err(|error| wrong(CERTIFICATE, &certificate, &error))?;
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|e| wrong(CERTIFICATE, &certificate, &e))?;
     if chain.is_empty() {
-        return Err(wrong("CERT", &certificate, &"it holds no certificate in PEM form"));
+        return Err(wrong(CERTIFICATE, &certificate, &"it holds no certificate in PEM form"));
     }
-    let secret = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong("KEY", &key, &error))?;
+    let secret = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(KEY, &key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -73,6 +76,6 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
     Ok(Arc::new(config))
 }
 
-fn wrong(which: &str, path: &dyn std::fmt::Display, why: &dyn std::fmt::Display) -> String {
-    format!("POSTROOM_LISTEN_TLS_{which}: {path} cannot be used: {why}")
+fn wrong(setting: &str, path: &dyn std::fmt::Display, why: &dyn std::fmt::Display) -> String {
+    format!("{setting}: {path} cannot be used: {why}")
 }

@@ -13,6 +13,7 @@ mod mailbox;
 mod priority;
 mod tag;
 mod time;
+mod words;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -195,13 +196,20 @@ impl Mail {
         self
     }
 
+    /// A key that mails may be handed over under.
+    ///
+    /// # Errors
+    /// The key is empty, too long or not printable ASCII.
+    pub fn check_idempotency_key(key: &str) -> Result<String, Faults> {
+        json::idempotency_key(key).map_err(|message| Faults::one("idempotency_key", message))
+    }
+
     /// The same mail under another idempotency key, as the HTTP header `Idempotency-Key` asks for.
     ///
     /// # Errors
     /// The key is empty, too long or not printable ASCII.
     pub fn with_idempotency_key(mut self, key: &str) -> Result<Self, Faults> {
-        let key = json::idempotency_key(key).map_err(|message| Faults::one("idempotency_key", message))?;
-        self.options.idempotency_key = Some(key);
+        self.options.idempotency_key = Some(Self::check_idempotency_key(key)?);
         Ok(self)
     }
 }

@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo, Timestamp};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp, Zoned};
 use serde_json::Value;
 
 use super::json::kind;
+use super::words;
 use crate::clock::Millis;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -21,27 +24,35 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(MAX_SECONDS);
 /// # Errors
 /// What is wrong with the text, and what to write.
 pub fn send_time(text: &str, now: Millis) -> Result<Option<Millis>, String> {
-    within(read(text)?, now, "")
+    within(read(text, now)?, now, "")
 }
 
 /// Milliseconds since 1970.
-fn read(text: &str) -> Result<i64, String> {
-    let time: Timestamp = text
-        .parse()
-        .map_err(|_| "not a time: write RFC 3339 with an offset, such as 2027-01-31T09:00:00+01:00".to_owned())?;
-    Ok(time.as_millisecond())
+fn read(text: &str, now: Millis) -> Result<i64, String> {
+    let exact = text.parse::<Timestamp>().ok().or_else(|| Some(text.parse::<Zoned>().ok()?.timestamp()));
+    // Without an offset it is UTC.
+    let civil = || {
+        let is_whole = text.len() > "2027-01-31".len() && !text.contains('[');
+        let time = text.parse::<DateTime>().ok().filter(|_| is_whole && text.contains(['T', 't']))?;
+        Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    let in_words = || {
+        let now = Timestamp::from_millisecond(i64::try_from(now.0).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
+        words::read(text, now).map_err(words::WordsError::told)
+    };
+    exact.or_else(civil).map_or_else(in_words, Ok).map(Timestamp::as_millisecond)
 }
 
 /// When the mail shall go; `None`: now, also for a time that has passed.
 pub(super) fn send_at(value: &Value, now: Millis) -> Result<Option<Millis>, String> {
     let millis = match value {
-        Value::String(text) => read(text)?,
+        Value::String(text) => read(text, now)?,
         Value::Number(number) => number
             .as_i64()
             .and_then(|seconds| seconds.checked_mul(1_000))
             .ok_or_else(|| "not a whole number of seconds since 1970".to_owned())?,
         other @ (Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-            return Err(format!("expected RFC 3339 text or Unix seconds, not {}", kind(other)));
+            return Err(format!("expected a time (RFC 3339 or words) or Unix seconds, not {}", kind(other)));
         }
     };
     // As seconds, such a number lies 1,200 years ahead; as milliseconds, in our days.
@@ -116,8 +127,16 @@ mod tests {
             (json!(1_800_000_060_000_u64), Err("(a number means seconds, not milliseconds)")),
             (json!(1.5), Err("whole number")),
             (json!(u64::MAX), Err("whole number")),
-            (json!("2027-01-15"), Err("RFC 3339")),
-            (json!("tomorrow"), Err("RFC 3339")),
+            (json!("2027-01-15T08:01:00[UTC]"), Ok(Some(Millis(1_800_000_060_000)))),
+            (json!("2027-01-15T08:01:00"), Ok(Some(Millis(1_800_000_060_000)))),
+            (json!("in 1 min"), Ok(Some(Millis(1_800_000_060_000)))),
+            (json!("today at 7am"), Ok(None)),
+            (json!("in 30 days"), Ok(Some(Millis(1_802_592_000_000)))),
+            (json!("in 31 days"), Err("more than 30 days ahead: hand the mail over later")),
+            (json!("2027-01-15T08:01:00[Mars/Olympus]"), Err("RFC 3339")),
+            (json!("2027-01-15"), Err("a day without a time")),
+            (json!("tomorrow"), Err("tomorrow at 9am")),
+            (json!("soon"), Err("RFC 3339")),
             (json!([]), Err("not an array")),
         ];
         for (value, expected) in table {

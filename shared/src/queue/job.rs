@@ -264,6 +264,15 @@ mod tests {
         assert_eq!(Job::decode(record).unwrap(), job());
     }
 
+    #[test]
+    fn a_kept_record_with_copies_stays_readable() {
+        let record = include_bytes!("fixtures/job-v2-copies.bin");
+        let recipients = ["bob", "carol", "dan"].map(|name| format!("{name}@example.org").parse().unwrap()).to_vec();
+        let kept = Job { recipients, cc: 1, bcc: 1, bytes: Vec::new(), ..job() };
+        assert_eq!(Job::decode(record).unwrap(), kept);
+        assert_eq!(kept.encode_kept("").unwrap(), record);
+    }
+
     /// Fails if the dictionary was changed, which no record survives: a new dictionary is a new file and a new form.
     #[test]
     fn a_stored_record_of_version_3_stays_readable() {

@@ -18,6 +18,7 @@ mod pack;
 mod page;
 mod pools;
 mod push;
+mod request;
 mod session;
 mod settle;
 mod standing;

@@ -18,7 +18,7 @@ const SLICE: usize = 100;
 /// Bytes in one call, for the same reason.
 const SLICE_BYTES: usize = 4 << 20;
 /// How long an idempotency key is remembered at least (peers.md: 24 h).
-const WINDOW: Duration = Duration::from_secs(86_400);
+pub(super) const WINDOW: Duration = Duration::from_secs(86_400);
 /// A mail may wait 30 days for its time and be tried for 30 more.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 86_400);
 

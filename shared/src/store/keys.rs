@@ -27,7 +27,7 @@
 //! | key | made by | ends |
 //! |---|---|---|
 //! | `mail:`, `job:`, `log:` | push; settle | `POSTROOM_RETENTION` after the mail was sent, cancelled or discarded (the bytes at once); a dead letter stays until then |
-//! | `idem:` | push | 24 hours, or until the mail's deadline if that is later |
+//! | `idem:` | push (of a mail of a request: by the request's key and its place) | 24 hours, or until the mail's deadline if that is later |
 //! | `lane:`, `waiting:`, `due`, `ring:` | push, settle, sweep | empty by themselves |
 //! | `session:`, `jobs:`, `begun:`, `lanes:`, `permits:`, `load:` | claim | with the session: at its leave, or when it is swept |
 //! | `mails` | push | entries older than retention and the longest wait (30 + 30 days) are trimmed by push |
@@ -49,6 +49,7 @@
 //! | `template:<name>`, `templates` (in the first shard only) | `template put`: the versions of a template, and the newest of each | `template remove`; versions beyond the newest 50 by the next put |
 //! | `template-numbers` | `template put`: the last number that each name had, so that none is used twice | stays: a number a name |
 //! | `pulse` | any sign of life of a worker | half a lease later |
+//! | `request:` (in the first shard only) | whoever hands several mails over under one key: the fingerprint of all of them | 24 hours later |
 //! | `counts`, `config` | all | stay: one small key a shard |
 
 use std::fmt::Write as _;
@@ -181,6 +182,12 @@ impl ShardKeys {
     #[must_use]
     pub fn mails(&self) -> String {
         self.key("mails")
+    }
+
+    /// What was handed over under one key of several mails, by the hash of that key: a string. In [`SERVICE_SHARD`] only.
+    #[must_use]
+    pub fn request(&self, hash: &str) -> String {
+        self.key(&format!("request:{hash}"))
     }
 
     /// Dead letters by the time they died: a sorted set.

@@ -91,7 +91,13 @@ async fn decide(world: &World, planned: &Planned, answer: Again) -> anyhow::Resu
             }
             Err(_) => Ok(Err(Err(unknown))),
         },
-        Err(error @ (SendError::Refused(_) | SendError::Conflict(_) | SendError::Wrong(_))) => {
+        Err(
+            error @ (SendError::Refused(_)
+            | SendError::Conflict(_)
+            | SendError::KeyUsed
+            | SendError::OthersRefused
+            | SendError::Wrong(_)),
+        ) => {
             anyhow::bail!("a mail of the kind {:?} was refused: {error}", planned.kind)
         }
     }

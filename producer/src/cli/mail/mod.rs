@@ -35,7 +35,8 @@ How long it is tried stays the same: its deadline moves with its time. A mail
 that was tried already cannot be moved.
 
 Examples:
-  postroom mail reschedule 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10 2027-01-31T09:00:00+01:00";
+  postroom mail reschedule 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10 2027-01-31T09:00:00+01:00
+  postroom mail reschedule 0199d8f2-6b1c-7000-8a4e-3f1f2b7c9d10 'tomorrow at 9am Europe/Berlin'";
 
 /// Mails.
 #[derive(Subcommand)]
@@ -84,7 +85,8 @@ pub(crate) enum Mail {
         /// The id that `send` printed
         #[arg(value_name = "ID", value_parser = quiet(mail_id))]
         id: MailId,
-        /// When it shall go, at most 30 days ahead; a time that has passed means now
+        /// When it shall go, at most 30 days ahead: RFC 3339, or words such as 'in 2 hours' (UTC unless a zone is
+        /// named); a time that has passed means now
         #[arg(value_name = "TIME", value_parser = quiet(send_time))]
         time: Millis,
     },

@@ -156,7 +156,9 @@ impl Report {
                 let faults: Vec<String> = refusal.faults().iter().map(|fault| format!("{place}{fault}")).collect();
                 self.refuse(faults.join("\n"));
             }
-            Trouble::Send(error @ SendError::Conflict(_)) => self.refuse(format!("{place}{error}")),
+            Trouble::Send(error @ (SendError::Conflict(_) | SendError::KeyUsed | SendError::OthersRefused)) => {
+                self.refuse(format!("{place}{error}"))
+            }
             Trouble::Send(
                 error
                 @ (SendError::NotStored(_) | SendError::Full(_) | SendError::Unknown { .. } | SendError::Wrong(_)),

@@ -13,6 +13,7 @@ use super::send::{document, draft, idempotency_key, refused};
 use super::shape::{BatchBody, BatchFault, EmailRequest, IdBody};
 use crate::client::SendError;
 use crate::door::Refusal;
+use crate::draft::Draft;
 use crate::serve::app::App;
 use crate::serve::auth::{Caller, Scope};
 use crate::serve::body::Payload;
@@ -67,36 +68,21 @@ pub(super) async fn batch(
     let is_strict = is_strict(&headers)?;
     let key = idempotency_key(&headers)?;
     let mails = mails(document(&payload).await?)?;
-    let mut refusals = Vec::new();
-    let mut drafts = Vec::with_capacity(mails.len());
-    let mut places = Vec::with_capacity(mails.len());
-    for (place, mail) in mails.into_iter().enumerate() {
-        match draft(mail, &headers, &caller) {
-            Ok(draft) => {
-                drafts.push(draft);
-                places.push(place);
-            }
-            Err(error) => refusals.push((place, error)),
-        }
-    }
-    if is_strict && !refusals.is_empty() {
-        return Err(all_refused(&refusals));
-    }
-    let _ = key;
-    let answers = app.client.send_many(drafts).await;
-    let mut data = Vec::with_capacity(answers.len());
-    for (place, answer) in places.into_iter().zip(answers) {
+    let drafts: Vec<Draft> = mails.into_iter().map(|mail| draft(mail, &headers, &caller)).collect();
+    let answers = app.client.send_batch(key, drafts, is_strict).await.map_err(refused)?;
+    let (mut data, mut refusals) = (Vec::with_capacity(answers.len()), Vec::new());
+    for (place, answer) in answers.into_iter().enumerate() {
         match answer {
             Ok(sent) => data.push(IdBody { id: sent.id }),
-            // What Redis did not store, or not surely, is the whole batch's affair: repeated with its key, it is safe.
             Err(error @ (SendError::Refused(_) | SendError::Conflict(_))) => refusals.push((place, refused(error))),
+            Err(SendError::OthersRefused) => {}
+            // What Redis did not store, or not surely, is the whole batch's affair: repeated with its key, it is safe.
             Err(error) => return Err(error.into()),
         }
     }
     if is_strict && !refusals.is_empty() {
         return Err(all_refused(&refusals));
     }
-    refusals.sort_by_key(|(place, _)| *place);
     let errors =
         refusals.iter().map(|(index, error)| BatchFault { index: *index, message: error.message().to_owned() });
     Ok(Json(BatchBody { data, errors: (!is_strict).then(|| errors.collect()) }))

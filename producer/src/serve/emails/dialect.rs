@@ -15,8 +15,8 @@ const BY_PATH: &str = "Postroom fetches no files: read the file yourself and giv
 const TOPICS: &str = "Postroom has no topics: leave it out, and ask whoever unsubscribed yourself";
 const BOTH: &str = "send_at is given, too, which means the same: give one of them";
 
-/// The same mail in Postroom's own words.
-pub(super) fn translate(mut mail: Value) -> Result<Value, Refusal> {
+/// The same mail in Postroom's own words, and what of it cannot be done.
+pub(super) fn translate(mut mail: Value) -> (Value, Vec<Fault>) {
     let mut faults = Vec::new();
     if let Value::Object(fields) = &mut mail {
         read_kindly(fields);
@@ -32,7 +32,7 @@ pub(super) fn translate(mut mail: Value) -> Result<Value, Refusal> {
             }
         }
     }
-    Refusal::unless_empty(faults).map_or(Ok(mail), Err)
+    (mail, faults)
 }
 
 fn scheduled_at(fields: &mut Map<String, Value>, faults: &mut Vec<Fault>) {
@@ -46,6 +46,8 @@ fn scheduled_at(fields: &mut Map<String, Value>, faults: &mut Vec<Fault>) {
 fn attachment(fields: &mut Map<String, Value>, index: usize, faults: &mut Vec<Fault>) {
     if fields.remove("path").is_some_and(|path| !path.is_null()) {
         faults.push(fault(&format!("attachments[{index}].path"), BY_PATH));
+        // One mistake, one fault: that there is no content needs no telling then.
+        fields.entry("content").or_insert_with(|| String::new().into());
     }
 }
 
@@ -80,7 +82,7 @@ mod tests {
             (json!(["no", "object"]), json!(["no", "object"])),
         ];
         for (given, expected) in table {
-            assert_eq!(translate(given).unwrap(), expected);
+            assert_eq!(translate(given), (expected, Vec::new()));
         }
     }
 
@@ -89,7 +91,7 @@ mod tests {
         let mail = json!({
             "scheduled_at": "x", "send_at": "y", "topic_id": "t", "attachments": [{}, {"path": "https://x.example/a.pdf"}]
         });
-        let fields: Vec<_> = translate(mail).unwrap_err().faults().iter().map(|fault| fault.field.clone()).collect();
+        let fields: Vec<_> = translate(mail).1.into_iter().map(|fault| fault.field).collect();
         assert_eq!(fields, ["scheduled_at", "topic_id", "attachments[1].path"]);
         let refusal = told(&Faults::one("send_at", "not a time").into());
         assert_eq!(refusal.to_string(), "scheduled_at: not a time");

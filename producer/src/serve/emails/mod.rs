@@ -12,7 +12,7 @@ mod tolerance;
 use std::sync::Arc;
 
 use postroom_shared::clock::Millis;
-use postroom_shared::mail::{Mail, read_json};
+use postroom_shared::mail::{Faults, Mail, read_json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -36,6 +36,13 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 /// # Errors
 /// All faults of it, by the names that stand in the JSON.
 pub fn read_email(body: &[u8], now: Millis) -> Result<Mail, Refusal> {
-    let mail = dialect::translate(read_json(body)?)?;
-    Mail::from_json(&mail, now).map_err(|faults| dialect::told(&faults.into()))
+    let (mail, mut faults) = dialect::translate(read_json(body)?);
+    let parsed = Mail::from_json(&mail, now).map_err(|found| faults.extend(found.as_slice().iter().cloned()));
+    match (parsed, Refusal::unless_empty(faults)) {
+        (Ok(mail), None) => Ok(mail),
+        (Ok(_), Some(refusal)) => Err(refusal),
+        (Err(()), refusal) => {
+            Err(refusal.map_or_else(|| Faults::one("", "not a mail").into(), |refusal| dialect::told(&refusal)))
+        }
+    }
 }

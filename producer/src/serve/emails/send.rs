@@ -52,7 +52,7 @@ pub(super) async fn send(
     if let (Some(key), Value::Object(fields)) = (idempotency_key(&headers)?, &mut mail) {
         fields.insert("idempotency_key".to_owned(), key.into());
     }
-    let draft = draft(mail, &headers, &caller)?;
+    let draft = draft(mail, &headers, &caller);
     let now = Millis::now();
     let job = app.client.admit_one(draft).await.map_err(refused)?;
     let expected = Expected::of(&job, app.client.queue().limits().mail_ttl, now);
@@ -91,7 +91,7 @@ const OPTIONS: [(&str, &str); 4] = [
 ];
 
 /// A mail of this caller, ready for the door. What it says itself wins over the request's headers.
-pub(super) fn draft(mut mail: Value, headers: &HeaderMap, caller: &Caller) -> Result<Draft, ApiError> {
+pub(super) fn draft(mut mail: Value, headers: &HeaderMap, caller: &Caller) -> Draft {
     if let Value::Object(fields) = &mut mail {
         for (header, field) in OPTIONS {
             if let Some(value) = headers.get(header) {
@@ -99,12 +99,13 @@ pub(super) fn draft(mut mail: Value, headers: &HeaderMap, caller: &Caller) -> Re
             }
         }
     }
-    let draft: Draft = dialect::translate(mail).map_err(|refusal| ApiError::of_mail(&refusal))?.into();
+    let (mail, faults) = dialect::translate(mail);
+    let draft = Draft::from(mail).with_faults(faults);
     let draft = match caller.accounts() {
         Some(accounts) => draft.within(accounts),
         None => draft,
     };
-    Ok(if caller.is_test() { draft.as_test() } else { draft })
+    if caller.is_test() { draft.as_test() } else { draft }
 }
 
 /// Why a mail was not taken, by the names that stand in the request.
@@ -112,6 +113,8 @@ pub(super) fn refused(error: SendError) -> ApiError {
     match error {
         SendError::Refused(ref refusal) => ApiError::of_mail(&dialect::told(refusal)),
         SendError::Conflict(_)
+        | SendError::KeyUsed
+        | SendError::OthersRefused
         | SendError::NotStored(_)
         | SendError::Full(_)
         | SendError::Unknown { .. }

@@ -168,14 +168,3 @@ pub(super) struct PreviewBody {
     /// The plain text.
     pub(super) text: Option<String>,
 }
-
-/// A template that was removed.
-#[derive(Serialize, ToSchema)]
-pub(super) struct RemovedBody {
-    /// Always `template`.
-    pub(super) object: &'static str,
-    /// Its name.
-    pub(super) id: String,
-    /// Always true.
-    pub(super) deleted: bool,
-}

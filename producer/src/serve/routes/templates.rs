@@ -9,12 +9,14 @@ use axum::{Extension, Json};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Fault;
 use postroom_shared::templates::{MOST_TEMPLATES, Put, Template, Templates};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::template_shapes::{
-    FilesRequest, PreviewBody, PreviewRequest, PutBody, PutList, RemovedBody, SummaryList, TemplateBody,
-    TemplateRequest, TemplateSummaryBody, TemplatesRequest,
+    FilesRequest, PreviewBody, PreviewRequest, PutBody, PutList, SummaryList, TemplateBody, TemplateRequest,
+    TemplateSummaryBody, TemplatesRequest,
 };
 use crate::door::Refusal;
 use crate::serve::app::App;
@@ -124,6 +126,17 @@ async fn remove(
     }
     app.client.forget_templates().await;
     Ok(Json(RemovedBody { object: "template", id: name.to_string(), deleted: true }))
+}
+
+/// A template that was removed.
+#[derive(Serialize, ToSchema)]
+struct RemovedBody {
+    /// Always `template`.
+    object: &'static str,
+    /// Its name.
+    id: String,
+    /// Always true.
+    deleted: bool,
 }
 
 /// Try a template out

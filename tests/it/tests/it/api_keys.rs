@@ -61,11 +61,11 @@ async fn a_key_of_each_form_is_made_used_listed_and_revoked() {
     let (rig, api) = rig().await;
     let sender = api.post("/api-keys", &json!({ "name": "sender", "permission": "sending_access" })).await.unwrap();
     assert_eq!(sender.status.as_u16(), 201, "{sender:?}");
-    let wanted = json!({ "name": "shop", "scopes": ["send", "read"], "accounts": [SHOP], "rate": 5,
+    let wanted = json!({ "name": "shop", "scopes": ["send", "read"], "accounts": [SHOP], "rate": 500,
         "expires_at": "2100-01-01T00:00:00Z" });
     let shop = api.post("/keys", &wanted).await.unwrap();
     assert_eq!(shop.status.as_u16(), 201, "{shop:?}");
-    assert_eq!((shop.text("mode"), &shop.body["accounts"], &shop.body["rate"]), ("live", &json!([SHOP]), &json!(5)));
+    assert_eq!((shop.text("mode"), &shop.body["accounts"], &shop.body["rate"]), ("live", &json!([SHOP]), &json!(500)));
 
     // What each may do.
     assert_eq!(with(&api, sender.text("token"), "POST", "/emails", &mail(NEWS)).await.status.as_u16(), 200);
@@ -73,7 +73,7 @@ async fn a_key_of_each_form_is_made_used_listed_and_revoked() {
     assert_eq!(told(&refused), (401, "restricted_api_key"));
     assert_eq!(refused.text("message"), "This API key is restricted to only send emails");
     let sent = with(&api, shop.text("token"), "POST", "/emails", &mail(SHOP)).await;
-    assert_eq!((sent.status.as_u16(), sent.headers["ratelimit-limit"].to_str().unwrap()), (200, "5"));
+    assert_eq!((sent.status.as_u16(), sent.headers["ratelimit-limit"].to_str().unwrap()), (200, "500"));
     let of_other = with(&api, shop.text("token"), "POST", "/emails", &mail(NEWS)).await;
     assert_eq!(of_other.status.as_u16(), 422, "{of_other:?}");
     for (method, path) in [("POST", "/keys"), ("GET", "/keys"), ("GET", "/api-keys"), ("POST", "/api-keys")] {

@@ -8,6 +8,7 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
+mod api_emails;
 mod api_keys;
 mod api_templates;
 mod doctor;

@@ -72,3 +72,19 @@ async fn addresses_may_be_texts_and_tags_come_back(api: Api) {
         assert_eq!(api.mail(&id).await["tags"], tags);
     }
 }
+
+/// Node's SDK drops the fields that it does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_sdk_drops_goes_as_headers_of_the_request() {
+    let api = Api::start(Kind::Node).await;
+    let mut call = send(&mail_with("Urgent", json!({ "priority": "urgent" })));
+    let dropped = api.call(call.clone()).await.id();
+    call["headers"] = json!({ "Postroom-Priority": "urgent" });
+    let heard = api.call(call).await.id();
+    let queue = api.rig.queue().await.unwrap();
+    let mut priorities = Vec::new();
+    for id in [dropped, heard] {
+        priorities.push(queue.mail(id.parse().unwrap()).await.unwrap().unwrap().priority.as_str());
+    }
+    assert_eq!(priorities, ["normal", "urgent"]);
+}
