@@ -129,7 +129,7 @@ fn router(app: &Arc<App>) -> Router {
         .layer(middleware::from_fn(openapi::ask_browser))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
-    open.with_state(Arc::clone(app)).fallback_service(guarded)
+    open.method_not_allowed_fallback(not_so).with_state(Arc::clone(app)).fallback_service(guarded)
 }
 
 async fn nowhere(uri: Uri) -> ApiError {
