@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::read_json;
-use postroom_shared::queue::{MailState, Outlook};
 use serde_json::Value;
 
 use super::dialect;
@@ -53,11 +52,10 @@ pub(super) async fn send(
         fields.insert("idempotency_key".to_owned(), key.into());
     }
     let draft = draft(mail, &headers, &caller);
-    let now = Millis::now();
     let job = app.client.admit_one(draft).await.map_err(refused)?;
-    let expected = Expected::of(&job, app.client.queue().limits().mail_ttl, now);
+    let expected = app.estimates.expect(&job, app.client.queue(), Millis::now()).await;
     let sent = app.intake.store(job).await?;
-    Ok(Json(answer(&app, sent, &expected, now).await))
+    Ok(Json(answer(&app, sent, &expected).await))
 }
 
 /// The JSON document in a request's body.
@@ -122,14 +120,12 @@ pub(super) fn refused(error: SendError) -> ApiError {
     }
 }
 
-/// What is told of a mail that Redis has. That its prospects cannot be told keeps nothing from being stored.
-pub(super) async fn answer(app: &App, sent: Sent, expected: &Expected, now: Millis) -> SentBody {
-    let queue = app.client.queue();
-    let (state, outlook): (MailState, Option<Outlook>) = if sent.known {
-        let place = queue.outlooks(&[sent.id]).await.ok().and_then(|mut places| places.pop().flatten());
-        place.map_or((expected.state(), None), |place| (place.state, place.outlook))
-    } else {
-        (expected.state(), app.estimates.of(expected, queue, now).await.ok().flatten())
-    };
+/// What is told of a mail that Redis has. One that came before is looked up: it may have gone long since.
+async fn answer(app: &App, sent: Sent, expected: &Expected) -> SentBody {
+    if !sent.known {
+        return SentBody::new(&sent, expected.state(), expected.outlook());
+    }
+    let place = app.client.queue().outlooks(&[sent.id]).await.ok().and_then(|mut places| places.pop().flatten());
+    let (state, outlook) = place.map_or((expected.state(), None), |place| (place.state, place.outlook));
     SentBody::new(&sent, state, outlook)
 }
