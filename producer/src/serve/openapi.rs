@@ -12,7 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -93,7 +93,11 @@ pub(super) fn complete(document: &mut OpenApi) {
             operation.responses.responses.entry((*status).to_owned()).or_insert(response);
         }
         let parameters = operation.parameters.iter_mut().flatten();
-        parameters.filter_map(|parameter| parameter.schema.as_mut()).for_each(without_null);
+        for parameter in parameters {
+            if let RefOr::T(Parameter { schema: Some(schema), .. }) = parameter {
+                without_null(schema);
+            }
+        }
     }
 }
 
