@@ -53,17 +53,14 @@ fn check_headers(message: &Message) {
     for name in NEVER {
         assert_eq!(count(name), 0, "{name}");
     }
-    let ours = |name: &str| name.get(..11).is_some_and(|start| start.eq_ignore_ascii_case("X-Postroom-"));
-    // In JSON an app's own headers may have any name: those of messages are options, and were taken out.
-    assert!(!message.bytes.is_empty() && headers.iter().all(|header| !header.get_key_ref().is_empty()));
-    let _ = ours;
     for name in ONCE {
         assert!(count(name) <= 1, "{name}: {}", count(name));
     }
     for name in ["From", "Date", "Message-ID"] {
         assert_eq!(count(name), 1, "{name}");
     }
-    assert_eq!(headers.get_first_value("Message-ID").unwrap().trim(), message.message_id);
+    let id = headers.get_first_header("Message-ID").unwrap().get_value_raw().trim_ascii();
+    assert_eq!(id, message.message_id.as_bytes());
 }
 
 /// A message that another parser read.

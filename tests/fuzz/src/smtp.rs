@@ -1,7 +1,7 @@
 //! What a server says: a whole dialogue with one that says anything, and replies that are looked up in the table.
 //!
-//! The server has its lines ready and says one more piece of them whenever it was written to; byte 1 parts the pieces. When it
-//! has said all it closes.
+//! The server has its lines ready and says one more piece of them whenever it was written to or is waited for; byte 1 parts
+//! the pieces. When it has said all it closes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -53,7 +53,7 @@ pub(crate) fn reply(bytes: &[u8]) {
 async fn talk(pieces: VecDeque<Vec<u8>>, asks_first: bool) {
     let account: AccountId = "alice@example.com".parse().unwrap();
     let token = AccessToken::new("ya29.x".to_owned().into(), NOW, NOW.after(Duration::from_secs(3_600)), 1);
-    let server = Server { pieces, now: Vec::new(), waiting: None, begun: false };
+    let server = Server { pieces, now: Vec::new() };
     let mut connection = match Connection::start(server, None, &settings(), &account, &token).await {
         Ok(connection) => connection,
         Err(reply) => return check(&reply),
@@ -72,7 +72,7 @@ async fn talk(pieces: VecDeque<Vec<u8>>, asks_first: bool) {
             connection.send(&mail).await
         };
         check_outcome(&outcome, recipients.len());
-        assert_eq!(outcome.reusable, connection.reusable(), "whether it may be used again");
+        assert!(outcome.reusable || !connection.reusable(), "it lost its step, and may be used again");
         if !outcome.reusable {
             break;
         }
@@ -119,32 +119,26 @@ fn settings() -> SmtpSettings {
     }
 }
 
-/// The server's side.
+/// The server's side. Somebody who waits for an answer gets the next piece, so that nothing in here takes time.
 struct Server {
     pieces: VecDeque<Vec<u8>>,
     now: Vec<u8>,
-    waiting: Option<Waker>,
-    begun: bool,
 }
 
 impl Server {
     fn next(&mut self) {
         self.now.extend(self.pieces.pop_front().unwrap_or_default());
-        if let Some(waker) = self.waiting.take() {
-            waker.wake();
-        }
     }
 }
 
 impl AsyncRead for Server {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.begun {
-            self.begun = true;
+        while self.now.is_empty() && !self.pieces.is_empty() {
+            // Only a look whether something was said unasked: nothing was.
+            if cx.waker().will_wake(Waker::noop()) {
+                return Poll::Pending;
+            }
             self.next();
-        }
-        if self.now.is_empty() && !self.pieces.is_empty() {
-            self.waiting = Some(cx.waker().clone());
-            return Poll::Pending;
         }
         let length = self.now.len().min(buffer.remaining());
         buffer.put_slice(&self.now[..length]);

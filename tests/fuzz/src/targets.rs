@@ -76,11 +76,15 @@ fn eml(bytes: &[u8]) {
 fn accepted(mail: &Mail, fields: &Value) {
     let Some(message) = freeze(mail) else { return };
     let read = Read::new(&message);
-    assert_eq!(read.addresses("From"), names(std::slice::from_ref(&mail.from().address)));
     let envelope = &message.envelope;
-    let shown = envelope.recipients.len() - usize::from(envelope.bcc);
-    let in_headers: BTreeSet<_> = read.addresses("To").union(&read.addresses("Cc")).cloned().collect();
-    assert_eq!(in_headers, names(&envelope.recipients[..shown]));
+    let shown = &envelope.recipients[..envelope.recipients.len() - usize::from(envelope.bcc)];
+    // The other parser reads no quoted local parts, and nothing but ASCII, as addresses.
+    let is_plain = |address: &Address| address.reveal().is_ascii() && !address.reveal().contains('"');
+    if shown.iter().chain([&envelope.from]).all(is_plain) {
+        assert_eq!(read.addresses("From"), names(std::slice::from_ref(&mail.from().address)));
+        let in_headers: BTreeSet<_> = read.addresses("To").union(&read.addresses("Cc")).cloned().collect();
+        assert_eq!(in_headers, names(shown));
+    }
     assert_eq!(read.header("Subject").unwrap_or_default(), fields["subject"].as_str().unwrap_or_default());
     for (field, mimetype) in [("text", "text/plain"), ("html", "text/html")] {
         let Some(given) = fields[field].as_str() else { continue };
