@@ -11,7 +11,7 @@
 //! | `body`, `crowd`, `listen`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
-//! | `openapi` | the document and its page |
+//! | `openapi`, `path` | the document and its page; paths that are no text |
 //! | `settings` | what it reads from its surroundings |
 
 mod app;
@@ -25,6 +25,7 @@ mod intake;
 mod key_ring;
 mod listen;
 mod openapi;
+mod path;
 mod rate;
 mod routes;
 mod settings;
@@ -41,6 +42,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::app::App;
 pub use self::auth::{Caller, Denied, demand_key};
+pub use self::emails::read_email;
 pub use self::error::{ApiError, ErrorBody, FaultBody};
 pub use self::key_ring::{KeyRing, RingSettings};
 use self::listen::Listening;
@@ -112,6 +114,7 @@ fn parts() -> (Router<Arc<App>>, Router<Arc<App>>, OpenApi) {
     let (open, health) = routes::health::routes().split_for_parts();
     let (router, mut document) = api.split_for_parts();
     document.merge(health);
+    openapi::complete(&mut document);
     (router, open, document)
 }
 
@@ -121,11 +124,12 @@ fn router(app: &Arc<App>) -> Router {
         .merge(openapi::routes(document))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn(path::demand_text))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
         .layer(middleware::from_fn(openapi::ask_browser))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
-    open.with_state(Arc::clone(app)).fallback_service(guarded)
+    open.method_not_allowed_fallback(not_so).with_state(Arc::clone(app)).fallback_service(guarded)
 }
 
 async fn nowhere(uri: Uri) -> ApiError {

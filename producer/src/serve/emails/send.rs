@@ -31,7 +31,7 @@ const LARGE: usize = 64 << 10;
     path = "/emails",
     tag = "emails",
     operation_id = "sendEmail",
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 256 printable ASCII characters")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 256, pattern = "^[!-~]([ -~]*[!-~])?$", description = "1 to 256 printable ASCII characters")),
     request_body = EmailRequest,
     responses(
         (status = 200, description = "Redis has the mail.", body = SentBody),
