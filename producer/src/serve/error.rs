@@ -99,6 +99,12 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "application_error", message).after(AFTER)
     }
 
+    /// Redis gave no answer in time.
+    #[must_use]
+    pub fn late() -> Self {
+        Self::unavailable("Redis gave no answer in time (POSTROOM_API_TIMEOUT): ask again a little later")
+    }
+
     /// Postroom failed: a bug, or two versions that do not fit together.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
