@@ -73,7 +73,8 @@ async fn ten_thousand_connections_that_say_nothing_or_half_of_it_keep_nobody_out
     let limits = Limits { connections: 4_096, timeout: Duration::from_secs(60), ..Limits::default() };
     let siege = Siege::lay(limits).await;
     let head = siege.head("Content-Length: 1000\r\n");
-    let open = siege.under(&format!("{many} connections"), async {
+    let what = format!("{many} connections");
+    let open = siege.under(&what, async {
         let mut open = Vec::new();
         for number in 0..many {
             let mut stream = siege.connect().await;
