@@ -12,9 +12,9 @@ use super::error::ApiError;
 use crate::client::{Client, SendError, Sent};
 
 /// Mails that go in one script.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 100;
 /// Scripts under way at once: while Redis works at one, the next is written and the one before is read.
-const LINES: usize = 4;
+const LINES: usize = 2;
 /// Mails that wait for a line; beyond it a request is told to come again.
 const ROOM: usize = 4_096;
 

@@ -11,7 +11,7 @@
 //! | `answer`, `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
-//! | `openapi` | the document and its page |
+//! | `openapi`, `path` | the document and its page; paths that are no text |
 //! | `settings` | what it reads from its surroundings |
 
 mod answer;
@@ -27,6 +27,7 @@ mod key_ring;
 mod listen;
 mod open_files;
 mod openapi;
+mod path;
 mod rate;
 mod routes;
 mod settings;
@@ -48,6 +49,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::app::App;
 pub use self::auth::{Caller, Denied, demand_key};
+pub use self::emails::read_email;
 pub use self::error::{ApiError, ErrorBody, FaultBody};
 pub use self::key_ring::{KeyRing, RingSettings};
 use self::listen::Listening;
@@ -120,6 +122,7 @@ fn parts() -> (Router<Arc<App>>, Router<Arc<App>>, OpenApi) {
     let (open, health) = routes::health::routes().split_for_parts();
     let (router, mut document) = api.split_for_parts();
     document.merge(health);
+    openapi::complete(&mut document);
     (router, open, document)
 }
 
@@ -129,13 +132,17 @@ fn router(app: &Arc<App>) -> Router {
         .merge(openapi::routes(document))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn(path::demand_text))
         .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
         .layer(middleware::from_fn(openapi::ask_browser))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
-    let open = open.layer(middleware::from_fn_with_state(Arc::clone(app), in_time));
-    open.with_state(Arc::clone(app)).fallback_service(guarded)
+    let open = open
+        .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
+        .with_state(Arc::clone(app));
+    open.fallback_service(guarded)
 }
 
 /// Answers in time whatever comes without a body, which reads or changes one thing. What has a body knows its own time
