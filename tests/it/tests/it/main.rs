@@ -11,6 +11,8 @@
 mod api_emails;
 mod api_keys;
 mod api_templates;
+mod client_trouble;
+mod client_ways;
 mod doctor;
 mod doctor_around;
 mod doubt;
