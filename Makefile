@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check test-servers test-browser test-sdks test-tokens help
+.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,16 @@ test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `p
 
 test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
 	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture a_minute_of_load
+
+test-producer-kills: ## kill -9 of `postroom serve` at 200 random moments under load: each idempotency key goes once; SEED=7
+	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture killed_two_hundred_times
+
+test-openapi: ## 5 minutes of requests that schemathesis makes of the OpenAPI document (needs Python); OPENAPI_SECONDS=60, OPENAPI_SEED=7
+	@$(WITH_REDIS); tests/tools/schemathesis.sh && cargo build -p postroom -p postroom-worker \
+	  && OPENAPI_SECONDS=$(or $(OPENAPI_SECONDS),300) cargo test -p postroom-it --features openapi --test openapi -- --nocapture
+
+fuzz: ## The parsers under a coverage-guided fuzzer (nightly Rust; else random changes), a minute each; FUZZ_SECONDS=900, ARGS="eml template"
+	@tests/tools/fuzz.sh $(or $(FUZZ_SECONDS),60) $(ARGS)
 
 model: ## The protocol under the model checker, with larger bounds than in `make test` (docs/protocol.md)
 	cargo test -p postroom-model --features long -- --test-threads 1

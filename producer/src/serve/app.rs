@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use postroom_shared::api_keys::ApiKeys;
 
@@ -20,6 +21,8 @@ pub struct App {
     pub(super) intake: Intake,
     pub(super) estimates: Estimates,
     pub(super) memory: Memory,
+    /// Within this a request that has come whole is answered.
+    pub(super) timeout: Duration,
     stopping: AtomicBool,
 }
 
@@ -30,8 +33,9 @@ impl App {
         let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
         Arc::new(Self {
             keys: KeyRing::start(ApiKeys::new(client.queue().store()), ring),
-            intake: Intake::start(&client, settings.timeout),
+            intake: Intake::start(&client),
             estimates: Estimates::default(),
+            timeout: settings.timeout,
             memory: Memory::new(settings.memory, settings.body_limit, settings.timeout),
             stopping: AtomicBool::new(false),
             client,

@@ -11,13 +11,15 @@ use axum::http::{StatusCode, header};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::app::App;
 use super::crowd::Place;
 use super::error::ApiError;
+use crate::http::Stored;
 
-/// A body takes memory from the common store in pieces of this size.
-const PIECE: usize = 64 << 10;
+/// A body takes memory from the common store in pieces of this size. What is smaller is bounded by the number of connections.
+const PIECE: usize = 16 << 10;
 /// What a body becomes while it is parsed takes about so many times its size (measured: `docs/api.md`).
 const WEIGHT: usize = 3;
 /// A body as a whole may take so many times the limit for a piece of it, and a second more for each so many bytes.
@@ -68,13 +70,13 @@ impl Memory {
         let mut held = Held { bytes: 0, permit: None };
         let mut read = Vec::with_capacity(announced.unwrap_or(0).min(PIECE));
         let mut stream = body.into_data_stream();
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         loop {
             let whole = self.timeout * PATIENCE + Duration::from_secs(read.len() as u64 / SLOWEST);
-            let until = (tokio::time::Instant::now() + self.timeout).min(begun + whole);
+            let until = (Instant::now() + self.timeout).min(begun + whole);
             let piece = match tokio::time::timeout_at(until, stream.next()).await {
                 Ok(Some(Ok(piece))) => piece,
-                Ok(None) => return Ok(Payload { bytes: read.into(), _held: held.permit }),
+                Ok(None) => return Ok(held.payload(read, Instant::now() + self.timeout)),
                 Ok(Some(Err(_))) => {
                     return Err(ApiError::new(
                         StatusCode::BAD_REQUEST,
@@ -115,12 +117,30 @@ impl Held {
         }
         Ok(())
     }
+
+    fn payload(self, read: Vec<u8>, until: Instant) -> Payload {
+        Payload { bytes: Bytes::from_owner(Owned { read, _permit: self.permit }), until }
+    }
+}
+
+/// A body with its part of the memory. Whoever still has the bytes, such as a thread that reads them for a caller that has gone
+/// away meanwhile, keeps that part taken.
+struct Owned {
+    read: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.read
+    }
 }
 
 /// A request's body, and its part of the memory as long as it is held.
 pub(super) struct Payload {
     pub(super) bytes: Bytes,
-    _held: Option<OwnedSemaphorePermit>,
+    /// When the request must be answered.
+    pub(super) until: Instant,
 }
 
 impl Payload {
@@ -130,6 +150,18 @@ impl Payload {
     /// What is not as it must be, and where.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.bytes).map_err(|error| ApiError::invalid(format!("the request's body: {error}")))
+    }
+
+    /// What `asked` comes to, as long as there is time for it; it must store nothing.
+    ///
+    /// # Errors
+    /// If the time ran out.
+    pub(super) async fn in_time<T>(&self, asked: impl Future<Output = T>) -> Result<T, ApiError> {
+        tokio::time::timeout_at(self.until, asked).await.map_err(|_| {
+            ApiError::late()
+                .stored(Stored::No)
+                .said("it was not stored, hand it over again: Redis gave no answer in time (POSTROOM_API_TIMEOUT)")
+        })
     }
 }
 

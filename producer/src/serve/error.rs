@@ -121,6 +121,13 @@ impl ApiError {
         Self::unavailable(message).after(AFTER_FULL).stored(Stored::Full)
     }
 
+    /// Redis gave no answer in time: what was asked may have been done.
+    #[must_use]
+    pub fn late() -> Self {
+        Self::unavailable("Redis gave no answer in time (POSTROOM_API_TIMEOUT): ask again a little later")
+            .stored(Stored::Unknown)
+    }
+
     /// Postroom failed: a bug, or two versions that do not fit together.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {

@@ -25,15 +25,22 @@ pub(super) struct Estimates {
 type Seen = (Instant, Option<Arc<Standing>>);
 
 impl Estimates {
-    /// When a new mail will go. The mails that came since its account was looked at are not counted among those ahead.
-    ///
-    /// # Errors
-    /// If Redis did not answer.
-    pub(super) async fn of(&self, job: &Expected, queue: &Queue, now: Millis) -> Result<Option<Outlook>, StoreError> {
-        let standing = self.standing(&job.account, queue).await?;
-        let ahead = standing.as_ref().map_or(0, |standing| standing.ahead(job.waiting.priority));
-        let waiting = Waiting { ahead, ..job.waiting };
-        Ok(outlook(&waiting, standing.as_deref(), now))
+    /// What will tell when a job goes. Asked before it is stored: afterwards it would find itself in its own way. The mails that
+    /// came since its account was looked at are not counted among those ahead. That nothing can be told keeps no mail from being
+    /// stored.
+    pub(super) async fn expect(&self, job: &NewJob, queue: &Queue, now: Millis) -> Expected {
+        let standing = self.standing(&job.account, queue).await.ok();
+        let at = job.send_at.filter(|at| *at > now);
+        let waiting = Waiting {
+            state: if at.is_some() { MailState::Scheduled } else { MailState::Ready },
+            at: at.unwrap_or(now),
+            deadline: at.unwrap_or(now).after(job.ttl.unwrap_or(queue.limits().mail_ttl)),
+            priority: job.priority,
+            recipients: job.job.recipients.len() as u64,
+            in_doubt: false,
+            ahead: standing.as_ref().and_then(Option::as_ref).map_or(0, |standing| standing.ahead(job.priority)),
+        };
+        Expected { waiting, standing, now }
     }
 
     async fn standing(&self, account: &AccountId, queue: &Queue) -> Result<Option<Arc<Standing>>, StoreError> {
@@ -53,28 +60,21 @@ impl Estimates {
     }
 }
 
-/// What of a job decides when it goes, kept while the job itself goes to Redis.
+/// What of a job and its account decides when it goes, kept while the job itself goes to Redis.
 pub(super) struct Expected {
-    account: AccountId,
     waiting: Waiting,
+    /// How its account stood; `None`: Redis did not tell.
+    standing: Option<Option<Arc<Standing>>>,
+    now: Millis,
 }
 
 impl Expected {
-    pub(super) fn of(job: &NewJob, mail_ttl: Duration, now: Millis) -> Self {
-        let at = job.send_at.filter(|at| *at > now);
-        let waiting = Waiting {
-            state: if at.is_some() { MailState::Scheduled } else { MailState::Ready },
-            at: at.unwrap_or(now),
-            deadline: at.unwrap_or(now).after(job.ttl.unwrap_or(mail_ttl)),
-            priority: job.priority,
-            recipients: job.job.recipients.len() as u64,
-            in_doubt: false,
-            ahead: 0,
-        };
-        Self { account: job.account.clone(), waiting }
-    }
-
     pub(super) fn state(&self) -> MailState {
         self.waiting.state
+    }
+
+    /// When it will probably go, if that can be told.
+    pub(super) fn outlook(&self) -> Option<Outlook> {
+        outlook(&self.waiting, self.standing.as_ref()?.as_deref(), self.now)
     }
 }

@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::crowd::{Crowd, Place};
+use super::open_files;
+use super::stream::Bounded;
 use super::tls::TlsServer;
 
 /// A request's line and headers together, in bytes, and how many headers.
@@ -28,6 +30,9 @@ const HEAD_BYTES: usize = 32 << 10;
 const MOST_HEADERS: usize = 64;
 /// How long nothing is accepted after the system refused to.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
+
+/// Connections that are taken in the last moment: as many as a system keeps waiting.
+const MOST_ARRIVED: usize = 4_096;
 
 /// What serving needs.
 pub(super) struct Listening {
@@ -43,6 +48,7 @@ impl Listening {
     /// Serves until `stop`, then lets the requests under way come to their end.
     pub(super) async fn serve(self, stop: impl Future<Output = ()>) {
         let (crowd, graceful) = (Arc::new(Crowd::default()), GracefulShutdown::new());
+        let most = open_files::room_for(self.connections);
         let server = Arc::new(Server { tls: self.tls, router: self.router, timeout: self.timeout });
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -50,7 +56,7 @@ impl Listening {
                 () = &mut stop => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        if crowd.make_room(self.connections) {
+                        if crowd.make_room(most) {
                             enter(&crowd, Arc::clone(&server), stream, graceful.watcher());
                         }
                     }
@@ -58,7 +64,11 @@ impl Listening {
                 },
             }
         }
-        drop(self.listener);
+        for stream in arrived(self.listener) {
+            if crowd.make_room(most) {
+                enter(&crowd, Arc::clone(&server), stream, graceful.watcher());
+            }
+        }
         if tokio::time::timeout(self.drain, graceful.shutdown()).await.is_err() {
             tracing::warn!(
                 connections = crowd.count(),
@@ -66,6 +76,18 @@ impl Listening {
             );
         }
     }
+}
+
+/// Closes the listener; answers the connections that it had taken already, so that nobody's request breaks off.
+fn arrived(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(MOST_ARRIVED);
+    accepted
+        .filter_map(|(stream, _)| {
+            stream.set_nonblocking(true).ok()?;
+            TcpStream::from_std(stream).ok()
+        })
+        .collect()
 }
 
 /// A task of its own for a connection, with its place in the crowd.
@@ -97,6 +119,7 @@ struct Server {
 impl Server {
     async fn connection(&self, stream: TcpStream, place: Arc<Place>, watcher: Watcher) {
         let _ = stream.set_nodelay(true);
+        let stream = Bounded::new(stream, self.timeout);
         match &self.tls {
             None => self.requests(stream, place, watcher).await,
             Some(tls) => {

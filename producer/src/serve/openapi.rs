@@ -12,8 +12,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi};
+use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_swagger_ui::Config;
 
@@ -45,6 +48,85 @@ pub(super) fn document() -> OpenApi {
     document.info =
         InfoBuilder::new().title("Postroom").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT)).build();
     document
+}
+
+/// What every request that needs a key may be answered with, and what every request with a body: each with its status, its name
+/// among the document's responses and what it means.
+const TO_ALL: [(&str, &str, &str); 5] = [
+    ("401", "KeyMissing", "There is no key (`missing_api_key`), or it may not do this (`restricted_api_key`)."),
+    ("403", "KeyInvalid", "The key is wrong, expired or revoked (`invalid_api_key`)."),
+    ("429", "TooFast", "The key asked too often (`rate_limit_exceeded`); `retry-after` tells when to come again."),
+    ("500", "Bug", "A bug, or two versions that do not fit together (`internal_server_error`)."),
+    (
+        "503",
+        "Unavailable",
+        "Redis is away, slow or full, or too much is under way (`application_error`); `retry-after` tells when \
+        to come again. Nothing was stored, or the message says so.",
+    ),
+];
+const TO_BODIES: [(&str, &str, &str); 4] = [
+    (
+        "400",
+        "Unreadable",
+        "The body is not JSON or broke off, or the idempotency key cannot be read (`invalid_idempotency_key`).",
+    ),
+    ("408", "TooSlow", "The body came too slowly."),
+    ("413", "TooLarge", "The body is larger than the server takes."),
+    ("422", "Invalid", "It cannot be done as it was asked."),
+];
+
+/// Adds what any request may be answered with to each that does not tell it in words of its own.
+pub(super) fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Default::default);
+    for (_, name, meaning) in TO_ALL.into_iter().chain(TO_BODIES) {
+        let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
+        let response = ResponseBuilder::new().description(meaning).content("application/json", body).build();
+        components.responses.insert(name.to_owned(), response.into());
+    }
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        // Health is for everybody.
+        let is_open =
+            operation.security.as_ref().is_some_and(|needed| needed.iter().any(|one| *one == Default::default()));
+        let to_all = TO_ALL.iter().filter(|_| !is_open);
+        for (status, name, _) in to_all.chain(TO_BODIES.iter().filter(|_| operation.request_body.is_some())) {
+            let response = RefOr::Ref(Ref::from_response_name(*name));
+            operation.responses.responses.entry((*status).to_owned()).or_insert(response);
+        }
+        let parameters = operation.parameters.iter_mut().flatten();
+        for parameter in parameters {
+            if let RefOr::T(Parameter { schema: Some(schema), .. }) = parameter {
+                without_null(schema);
+            }
+        }
+    }
+}
+
+/// A parameter that is not given is left out: there is no null in a query or a header.
+fn without_null(schema: &mut RefOr<Schema>) {
+    let is_null = |one: &RefOr<Schema>| matches!(one, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|one| *one != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+        RefOr::T(Schema::OneOf(one)) => {
+            one.items.retain(|item| !is_null(item));
+            if one.items.len() == 1
+                && let Some(only) = one.items.pop()
+            {
+                *schema = only;
+            }
+        }
+        RefOr::T(_) | RefOr::Ref(_) => {}
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
 
 /// The document at `/openapi.json` and the page at `/docs`.

@@ -17,6 +17,9 @@ use crate::address::mask_addresses;
 /// Values in one document: several times what a batch of a hundred mails with all fields may have. A value takes some 32
 /// bytes of memory, and can be sent in two.
 const MOST_VALUES: usize = 200_000;
+/// Characters of a field's name in the path, and of a path that is told: a name of megabytes is looked at, not repeated.
+const MOST_NAME: usize = 100;
+const MOST_PATH: usize = 200;
 
 /// The document in `bytes`.
 ///
@@ -49,8 +52,22 @@ struct Twice {
 impl Twice {
     fn is_content(&self) -> bool {
         let path = self.path.strip_suffix(".data").unwrap_or(&self.path);
-        let attachment = path.strip_suffix("].content").and_then(|path| path.rsplit_once('['));
-        attachment.is_some_and(|(path, _)| path.ends_with("attachments"))
+        let attachment = path.strip_suffix("].content").map(|path| path.trim_end_matches(|c: char| c.is_ascii_digit()));
+        attachment.is_some_and(|path| path.ends_with("attachments["))
+    }
+
+    /// One level down, at the field of this name.
+    fn enter(&mut self, name: &str) {
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.extend(name.chars().take(MOST_NAME).map(|c| if c.is_control() { '?' } else { c }));
+    }
+
+    /// Where the reader is, fit to be told.
+    fn place(&self) -> String {
+        let short: String = self.path.chars().take(MOST_PATH).collect();
+        mask_addresses(&short)
     }
 
     /// Bytes given as numbers, in base64.
@@ -62,7 +79,7 @@ impl Twice {
             bytes.push(byte.unwrap_or(0));
         }
         if wrong {
-            self.faults.add(self.path.clone(), "an array here holds bytes, numbers from 0 to 255; or give base64");
+            self.faults.add(self.place(), "an array here holds bytes, numbers from 0 to 255; or give base64");
         }
         Ok(Value::String(STANDARD.encode(bytes)))
     }
@@ -138,11 +155,10 @@ impl<'de> Visitor<'de> for Node<'_> {
         let outer = self.0.path.len();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
-                let path = mask_addresses(&self.0.path);
-                self.0.faults.add(path, format!("the field {} is given twice: keep one", quoted(&key)));
+                let place = self.0.place();
+                self.0.faults.add(place, format!("the field {} is given twice: keep one", quoted(&key)));
             }
-            let dot = if outer == 0 { "" } else { "." };
-            let _ = write!(self.0.path, "{dot}{key}");
+            self.0.enter(&key);
             let value = entries.next_value_seed(Node(&mut *self.0))?;
             self.0.path.truncate(outer);
             map.insert(key, value);
@@ -187,6 +203,17 @@ mod tests {
             let fault = read(text.as_bytes()).unwrap_err().to_string();
             assert!(fault.starts_with("attachments[0].content: an array here holds bytes"), "{fault}");
         }
+    }
+
+    #[test]
+    fn names_are_told_short_and_masked() {
+        let long = "x".repeat(10_000);
+        let text = format!(
+            r#"{{"{long}": {{"n": 1, "n": 1}}, "bob@x.example": {{"attachments": [{{"content": ["a"]}}], "\\n": 1, "\\n": 2}}}}"#
+        );
+        let told = read(text.as_bytes()).unwrap_err().to_string();
+        assert!(told.len() < 500 && !told.contains("bob") && !told.contains('\n'), "{told}");
+        assert!(told.contains("b***@x.example.attachments[0].content"), "{told}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use postroom_shared::mail::Fault;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::send::{document, draft, idempotency_key, refused};
 use super::shape::{BatchBody, BatchFault, EmailRequest, IdBody};
@@ -22,6 +23,21 @@ use crate::serve::error::{ApiError, ErrorBody};
 /// Mails in one batch, as in Resend's API.
 const MOST: usize = 100;
 
+/// What becomes of a batch in which a mail is wrong.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes")]
+enum Validation {
+    Strict,
+    Permissive,
+}
+
+/// The mails.
+#[derive(ToSchema)]
+#[schema(min_items = 1, max_items = 100)]
+#[expect(dead_code, reason = "describes")]
+struct Batch(Vec<EmailRequest>);
+
 /// Hand up to 100 mails over
 ///
 /// `x-batch-validation: strict` (the default): if one of them cannot be sent, none is stored. `permissive`: those that can be
@@ -32,10 +48,10 @@ const MOST: usize = 100;
     tag = "emails",
     operation_id = "sendBatch",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 256 printable ASCII characters"),
-        ("x-batch-validation" = Option<String>, Header, description = "`strict` or `permissive`"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 256, pattern = "^[!-~]([ -~]*[!-~])?$", description = "1 to 256 printable ASCII characters"),
+        ("x-batch-validation" = inline(Option<Validation>), Header, description = "`strict` or `permissive`"),
     ),
-    request_body(content = Vec<EmailRequest>, description = "1 to 100 mails"),
+    request_body(content = Batch, description = "1 to 100 mails"),
     responses(
         (status = 200, description = "Redis has the mails.", body = BatchBody),
         (status = 409, description = "The key came before with another batch.", body = ErrorBody),

@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::read_json;
-use postroom_shared::queue::{MailState, Outlook};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::dialect;
 use super::shape::{EmailRequest, SentBody};
@@ -32,7 +32,7 @@ const LARGE: usize = 64 << 10;
     path = "/emails",
     tag = "emails",
     operation_id = "sendEmail",
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 256 printable ASCII characters")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 256, pattern = "^[!-~]([ -~]*[!-~])?$", description = "1 to 256 printable ASCII characters")),
     request_body = EmailRequest,
     responses(
         (status = 200, description = "Redis has the mail.", body = SentBody),
@@ -53,11 +53,11 @@ pub(super) async fn send(
         fields.insert("idempotency_key".to_owned(), key.into());
     }
     let draft = draft(mail, &headers, &caller);
-    let now = Millis::now();
-    let job = app.client.admit_one(draft).await.map_err(refused)?;
-    let expected = Expected::of(&job, app.client.queue().limits().mail_ttl, now);
-    let sent = app.intake.store(job).await?;
-    Ok(Json(answer(&app, sent, &expected, now).await))
+    let job = payload.in_time(app.client.admit_one(draft)).await?.map_err(refused)?;
+    let expected = payload.in_time(app.estimates.expect(&job, app.client.queue(), Millis::now())).await?;
+    let until = payload.until;
+    let sent = app.intake.store(job, payload).await?;
+    Ok(Json(answer(&app, sent, &expected, until).await))
 }
 
 /// The JSON document in a request's body.
@@ -122,14 +122,13 @@ pub(super) fn refused(error: SendError) -> ApiError {
     }
 }
 
-/// What is told of a mail that Redis has. That its prospects cannot be told keeps nothing from being stored.
-pub(super) async fn answer(app: &App, sent: Sent, expected: &Expected, now: Millis) -> SentBody {
-    let queue = app.client.queue();
-    let (state, outlook): (MailState, Option<Outlook>) = if sent.known {
-        let place = queue.outlooks(&[sent.id]).await.ok().and_then(|mut places| places.pop().flatten());
-        place.map_or((expected.state(), None), |place| (place.state, place.outlook))
-    } else {
-        (expected.state(), app.estimates.of(expected, queue, now).await.ok().flatten())
-    };
+/// What is told of a mail that Redis has. One that came before is looked up: it may have gone long since.
+async fn answer(app: &App, sent: Sent, expected: &Expected, until: Instant) -> SentBody {
+    if !sent.known {
+        return SentBody::new(&sent, expected.state(), expected.outlook());
+    }
+    let looked_up = tokio::time::timeout_at(until, app.client.queue().outlooks(&[sent.id])).await;
+    let place = looked_up.ok().and_then(Result::ok).and_then(|mut places| places.pop().flatten());
+    let (state, outlook) = place.map_or((expected.state(), None), |place| (place.state, place.outlook));
     SentBody::new(&sent, state, outlook)
 }

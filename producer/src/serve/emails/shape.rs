@@ -42,14 +42,14 @@ pub(super) struct EmailRequest {
     #[schema(value_type = Option<Object>)]
     variables: Option<Value>,
     /// Further headers, which go out as given; at most 100.
-    headers: Option<BTreeMap<String, String>>,
+    headers: Option<BTreeMap<String, HeaderValue>>,
     /// Files that go with the mail.
     attachments: Option<Vec<AttachmentRequest>>,
     /// Your own marks, told in listings; they do not go out. At most 50.
-    tags: Option<Vec<TagBody>>,
+    tags: Option<Tags>,
     /// When it goes: RFC 3339 with an offset, Unix seconds, or words such as `in 1 min`; at most 30 days ahead.
-    #[schema(value_type = Option<String>, example = "in 1 min")]
-    scheduled_at: Option<String>,
+    #[schema(example = "in 1 min")]
+    scheduled_at: Option<TextOrNumber>,
     /// Postroom: the account that sends it; default: the one that `from` belongs to.
     account: Option<String>,
     /// Postroom: instead of `account`, a pool of which one account sends it.
@@ -58,7 +58,7 @@ pub(super) struct EmailRequest {
     priority: Option<Priority>,
     /// Postroom: how long it is tried, such as `15m`, `24h` or `3d`; 1 s to 30 d.
     #[schema(example = "24h")]
-    ttl: Option<String>,
+    ttl: Option<TextOrNumber>,
     /// Postroom: as the header `Idempotency-Key`, which wins.
     idempotency_key: Option<String>,
 }
@@ -72,20 +72,66 @@ enum Addresses {
     Several(Vec<String>),
 }
 
+/// A header's value; a number stands for its digits.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum HeaderValue {
+    Text(String),
+    Number(f64),
+}
+
+/// Words, or a whole number of seconds.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum TextOrNumber {
+    Text(String),
+    Seconds(i64),
+}
+
+/// Marks, as a list of names with values or of words alone, or as a map of name to value.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum Tags {
+    List(Vec<TagRequest>),
+    Map(BTreeMap<String, String>),
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum TagRequest {
+    Full(NewTag),
+    Word(String),
+}
+
+/// A mark of the app's own, to be given to a mail.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes")]
+struct NewTag {
+    /// Its name: ASCII letters, digits, `_` and `-`.
+    name: String,
+    /// Its value, of the same characters; default: empty.
+    value: Option<String>,
+}
+
 /// Which template.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "describes")]
 enum TemplateChoice {
     Name(String),
-    Full(TemplateRequest),
+    Full(MailTemplate),
 }
 
 /// A template and its variables.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes")]
-struct TemplateRequest {
+struct MailTemplate {
     /// Its name.
     #[schema(example = "welcome")]
     id: String,
@@ -109,20 +155,29 @@ enum Priority {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes")]
 struct AttachmentRequest {
-    /// Its name, as the receiver sees it.
+    /// Its name, as the receiver sees it; default: `attachment-1` and so on.
     #[schema(example = "invoice.pdf")]
-    filename: String,
-    /// Its bytes in base64 (an array of numbers and JavaScript's Buffer are understood, too).
+    filename: Option<String>,
+    /// Its bytes in base64, or as numbers (JavaScript's Buffer is understood, too).
     #[schema(example = "SGVsbG8=")]
-    content: String,
+    content: Content,
     /// Its MIME type; default: guessed from the name.
     content_type: Option<String>,
     /// What the HTML calls it (`cid:…`); default: a file to download.
     content_id: Option<String>,
 }
 
+/// Bytes of a file.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum Content {
+    Base64(String),
+    Bytes(Vec<u8>),
+}
+
 /// A mark of the app's own.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TagBody {
     /// Its name.
     pub(super) name: String,

@@ -100,14 +100,14 @@ struct DeadBody {
     /// Always `list`.
     object: &'static str,
     #[serde(flatten)]
-    summary: SummaryBody,
+    summary: DeadCounts,
     /// The newest of them.
     data: Vec<EmailSummary>,
 }
 
 /// How many fit.
 #[derive(Serialize, ToSchema)]
-struct SummaryBody {
+struct DeadCounts {
     /// How many.
     total: u64,
     /// What they take in Redis, in bytes.
@@ -120,7 +120,7 @@ struct SummaryBody {
     by_account: BTreeMap<String, u64>,
 }
 
-impl From<DeadSummary> for SummaryBody {
+impl From<DeadSummary> for DeadCounts {
     fn from(summary: DeadSummary) -> Self {
         let by_account = summary.by_account.into_iter().map(|(account, count)| (account.reveal().to_owned(), count));
         Self {

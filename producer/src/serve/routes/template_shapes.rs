@@ -28,12 +28,22 @@ pub(super) struct FilesRequest {
 
 /// A template.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TemplateRequest {
     /// Its name: a-z, 0-9, dot, hyphen and underscore.
     #[schema(example = "welcome")]
     pub(super) name: String,
-    #[serde(flatten)]
-    pub(super) files: FilesRequest,
+    /// Makes the subject.
+    #[schema(example = "Welcome, {{ user.name }}!")]
+    pub(super) subject: String,
+    /// Makes the HTML. Give html, text or both.
+    #[schema(example = "<p>Hello {{ user.name }}</p>")]
+    pub(super) html: Option<String>,
+    /// Makes the plain text; default: it is made from the HTML.
+    pub(super) text: Option<String>,
+    /// Variables to try it out with; it must work with them.
+    #[schema(value_type = Option<Object>)]
+    pub(super) sample: Option<Value>,
     /// Layouts and other parts that it uses, by their file names, such as `layout.html`.
     #[serde(default)]
     pub(super) parts: BTreeMap<String, String>,
@@ -74,7 +84,7 @@ pub(super) struct PutList {
 
 /// A template in few words.
 #[derive(Serialize, ToSchema)]
-pub(super) struct SummaryBody {
+pub(super) struct TemplateSummaryBody {
     /// Always `template`.
     pub(super) object: &'static str,
     /// Its name.
@@ -92,7 +102,7 @@ pub(super) struct SummaryBody {
     pub(super) parts: Vec<String>,
 }
 
-impl From<TemplateSummary> for SummaryBody {
+impl From<TemplateSummary> for TemplateSummaryBody {
     fn from(TemplateSummary { name, version, facts }: TemplateSummary) -> Self {
         let (id, put_at) = (name.to_string(), time(facts.put_at));
         Self { object: "template", id, version, put_at, sha: facts.sha, bytes: facts.bytes, parts: facts.parts }
@@ -105,7 +115,7 @@ pub(super) struct SummaryList {
     /// Always `list`.
     pub(super) object: &'static str,
     /// Each in its newest version, by name.
-    pub(super) data: Vec<SummaryBody>,
+    pub(super) data: Vec<TemplateSummaryBody>,
 }
 
 /// One version of a template with its files.

@@ -15,8 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::template_shapes::{
-    FilesRequest, PreviewBody, PreviewRequest, PutBody, PutList, SummaryBody, SummaryList, TemplateBody,
-    TemplateRequest, TemplatesRequest,
+    FilesRequest, PreviewBody, PreviewRequest, PutBody, PutList, SummaryList, TemplateBody, TemplateRequest,
+    TemplateSummaryBody, TemplatesRequest,
 };
 use crate::door::Refusal;
 use crate::serve::app::App;
@@ -39,7 +39,7 @@ async fn list(
 ) -> Result<Json<SummaryList>, ApiError> {
     caller.demand(Scope::Read)?;
     let list = of(&app).list().await?;
-    Ok(Json(SummaryList { object: "list", data: list.into_iter().map(SummaryBody::from).collect() }))
+    Ok(Json(SummaryList { object: "list", data: list.into_iter().map(TemplateSummaryBody::from).collect() }))
 }
 
 /// Put a template
@@ -56,7 +56,8 @@ async fn put_one(
     payload: Payload,
 ) -> Result<Json<PutBody>, ApiError> {
     may_change(&caller)?;
-    let TemplateRequest { name, files, parts } = payload.json()?;
+    let TemplateRequest { name, subject, html, text, sample, parts } = payload.json()?;
+    let files = FilesRequest { subject, html, text, sample };
     let mut put = store(&app, [(name, files)].into(), parts).await?;
     put.pop().map(Json).ok_or_else(|| ApiError::internal("nothing was put"))
 }
