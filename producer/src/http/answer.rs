@@ -154,29 +154,33 @@ impl Answer {
 
     /// Why a mail was not handed over; `keyed`: it has an idempotency key.
     pub(super) fn send_error(&self, keyed: bool) -> SendError {
+        if let Some(told) = self.trouble(409) {
+            return told.id.map_or(SendError::KeyUsed, SendError::Conflict);
+        }
+        if let Some(told) = [400, 413, 422].into_iter().find_map(|status| self.trouble(status)) {
+            return SendError::Refused(told.refusal());
+        }
         let why = self.outcome.why();
-        match &self.outcome {
-            Outcome::Refused { status: 409, trouble } => trouble.id.map_or(SendError::KeyUsed, SendError::Conflict),
-            Outcome::Refused { status: 400 | 413 | 422, trouble } => SendError::Refused(trouble.refusal()),
-            outcome => match if self.in_doubt { Stored::Unknown } else { outcome.stored() } {
-                Stored::Unknown => {
-                    let id = if let Outcome::Refused { trouble, .. } = outcome { trouble.id } else { None };
-                    SendError::Unknown { id, keyed, why: bare(&why).to_owned() }
-                }
-                Stored::Full => SendError::Full(bare(&why).to_owned()),
-                Stored::No if outcome.is_passing() => SendError::NotStored(bare(&why).to_owned()),
-                Stored::No => SendError::Wrong(why),
-            },
+        match if self.in_doubt { Stored::Unknown } else { self.outcome.stored() } {
+            Stored::Unknown => {
+                let id = if let Outcome::Refused { trouble, .. } = &self.outcome { trouble.id } else { None };
+                SendError::Unknown { id, keyed, why: bare(&why).to_owned() }
+            }
+            Stored::Full => SendError::Full(bare(&why).to_owned()),
+            Stored::No if self.outcome.is_passing() => SendError::NotStored(bare(&why).to_owned()),
+            Stored::No => SendError::Wrong(why),
         }
     }
 
     /// Why a question was not answered.
     pub(super) fn error(&self) -> Error {
         let why = self.outcome.why();
-        match &self.outcome {
-            Outcome::Refused { status: 401 | 403, .. } => Error::Denied(why),
-            outcome if outcome.is_passing() => Error::Away(bare(&why).to_owned()),
-            _ => Error::Wrong(why),
+        if self.trouble(401).is_some() || self.trouble(403).is_some() {
+            Error::Denied(why)
+        } else if self.outcome.is_passing() {
+            Error::Away(bare(&why).to_owned())
+        } else {
+            Error::Wrong(why)
         }
     }
 }

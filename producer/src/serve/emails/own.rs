@@ -30,6 +30,7 @@ pub(super) struct StatusBody(MailStatus);
 #[serde(deny_unknown_fields)]
 pub(super) struct OutlooksRequest {
     /// Their ids, at most 1,000, in the order in which they were handed over.
+    #[schema(max_items = 1000)]
     ids: Vec<String>,
 }
 

@@ -37,7 +37,7 @@ async fn stored(rig: &Rig) -> u64 {
 async fn a_server_that_is_killed_and_comes_back_loses_nothing_and_doubles_nothing() {
     let (rig, mut api) = rig().await;
     let client = client(&api.base, &api.key, PATIENCE);
-    let mails: Vec<Value> = (0..2_000).map(|n| mail(Some(&format!("k{n}")))).collect();
+    let mails: Vec<Value> = (0..5_000).map(|n| mail(Some(&format!("k{n}")))).collect();
     let sending = tokio::spawn({
         let client = client.clone();
         async move { client.send_many(mails).await }
@@ -49,7 +49,7 @@ async fn a_server_that_is_killed_and_comes_back_loses_nothing_and_doubles_nothin
     let (_again, base) = start_serve(&rig.with(&[("POSTROOM_LISTEN", &listen)])).await.unwrap();
     assert_eq!(base, api.base);
     let ids: HashSet<MailId> = sending.await.unwrap().into_iter().map(|sent| sent.unwrap().id).collect();
-    assert_eq!((ids.len(), stored(&rig).await), (2_000, 2_000));
+    assert_eq!((ids.len(), stored(&rig).await), (5_000, 5_000));
     let place = client.outlooks(&[*ids.iter().next().unwrap()]).await.unwrap();
     assert!(place[0].is_some());
 }
