@@ -52,6 +52,8 @@ bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
 
 check: ## Formatting, lints, docs, licences and advisories
+	@tree=$$(cargo tree -p postroom --no-default-features -e normal --prefix none) && ! grep -E "^(axum|clap|minijinja) " <<<"$$tree"
+	cargo clippy -p postroom --lib --no-default-features -- -D warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -1,7 +1,7 @@
 //! `postroom serve`: the HTTP API, until it is told to stop.
 
 use clap::Args;
-use postroom::Client;
+use postroom::DirectClient;
 use postroom::serve::{App, ServeSettings, Server};
 use postroom_shared::settings::{RedisSettings, Source};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,7 +27,7 @@ pub(crate) async fn run(_: &Serve, context: Context) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
     // Redis gets no more time than our callers do.
     let redis = RedisSettings { answer_within: settings.timeout, ..context.settings.redis };
-    let client = Client::with_settings(&redis, context.settings.limits).await?;
+    let client = DirectClient::with_settings(&redis, context.settings.limits).await?;
     let server = Server::bind(App::new(client, &settings), &settings).await.map_err(Failure::Failed)?;
     tracing::info!(http.listen = %server.address(), tls = settings.tls.is_some(), "serving");
     server

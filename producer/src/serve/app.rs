@@ -11,12 +11,12 @@ use super::estimate::Estimates;
 use super::intake::Intake;
 use super::key_ring::{KeyRing, RingSettings};
 use super::settings::ServeSettings;
-use crate::client::Client;
+use crate::direct::DirectClient;
 
 /// The state of one `postroom serve`.
 pub struct App {
     /// Hands mail over, and has the queue beneath.
-    pub client: Client,
+    pub client: DirectClient,
     pub(super) keys: Arc<KeyRing>,
     pub(super) intake: Intake,
     pub(super) estimates: Estimates,
@@ -29,7 +29,7 @@ pub struct App {
 impl App {
     /// The state over a client that is connected.
     #[must_use]
-    pub fn new(client: Client, settings: &ServeSettings) -> Arc<Self> {
+    pub fn new(client: DirectClient, settings: &ServeSettings) -> Arc<Self> {
         let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
         Arc::new(Self {
             keys: KeyRing::start(ApiKeys::new(client.queue().store()), ring),

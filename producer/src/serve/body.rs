@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::app::App;
 use super::crowd::Place;
 use super::error::ApiError;
+use crate::http::Stored;
 
 /// A body takes memory from the common store in pieces of this size. What is smaller is bounded by the number of connections.
 const PIECE: usize = 16 << 10;
@@ -185,6 +186,7 @@ impl Payload {
     pub(super) async fn in_time<T>(&self, asked: impl Future<Output = T>) -> Result<T, ApiError> {
         tokio::time::timeout_at(self.until, asked).await.map_err(|_| {
             ApiError::late()
+                .stored(Stored::No)
                 .said("it was not stored, hand it over again: Redis gave no answer in time (POSTROOM_API_TIMEOUT)")
         })
     }

@@ -9,7 +9,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::body::Payload;
 use super::error::ApiError;
-use crate::client::{Client, SendError, Sent};
+use crate::client::{SendError, Sent};
+use crate::direct::DirectClient;
 
 /// Mails that go in one script.
 const TOGETHER: usize = 100;
@@ -32,7 +33,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn start(client: &Client) -> Self {
+    pub(super) fn start(client: &DirectClient) -> Self {
         let (orders, waiting) = mpsc::channel(ROOM);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..LINES {
@@ -52,7 +53,7 @@ impl Intake {
             let message = "it was not stored: too many mails wait to be stored, hand it over again a little later";
             return Err(ApiError::unavailable(message));
         }
-        let unknown = |why: &str| ApiError::from(SendError::Unknown { id, keyed, why: why.to_owned() });
+        let unknown = |why: &str| ApiError::from(SendError::Unknown { id: Some(id), keyed, why: why.to_owned() });
         match tokio::time::timeout_at(until, stored).await {
             Ok(Ok(stored)) => Ok(stored?),
             Ok(Err(_)) => Err(unknown("Postroom is stopping")),
@@ -61,7 +62,7 @@ impl Intake {
     }
 }
 
-async fn line(client: Client, waiting: Arc<Mutex<mpsc::Receiver<Order>>>) {
+async fn line(client: DirectClient, waiting: Arc<Mutex<mpsc::Receiver<Order>>>) {
     let mut orders = Vec::with_capacity(TOGETHER);
     loop {
         if waiting.lock().await.recv_many(&mut orders, TOGETHER).await == 0 {

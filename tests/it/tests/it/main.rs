@@ -16,6 +16,8 @@ mod api_kills;
 mod api_redis_trouble;
 mod api_stop;
 mod api_templates;
+mod client_trouble;
+mod client_ways;
 mod doctor;
 mod doctor_around;
 mod doubt;
