@@ -23,7 +23,7 @@ const PIECE: usize = 16 << 10;
 /// A body and what it becomes on its way to Redis take about so many times its size (measured with attachments of 24 MB).
 const WEIGHT: usize = 6;
 /// Whole mails that are read back from Redis at once.
-const READ_BACK: usize = 2;
+const READ_BACK: usize = 1;
 /// A body as a whole may take so many times the limit for a piece of it, and a second more for each so many bytes.
 const PATIENCE: u32 = 2;
 const SLOWEST: u64 = 100 << 10;
@@ -68,7 +68,8 @@ impl Memory {
     /// # Errors
     /// If there is none left.
     pub(super) fn of_answer(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
-        let count = u32::try_from(bytes / PIECE).unwrap_or(u32::MAX);
+        // The buffer in which it was written may be twice as large.
+        let count = u32::try_from(bytes / PIECE * 2).unwrap_or(u32::MAX);
         if count == 0 {
             return Ok(None);
         }

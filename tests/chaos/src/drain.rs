@@ -24,7 +24,7 @@ pub(crate) async fn drain(world: &World) -> anyhow::Result<Small> {
         world.add_anew(account).await?;
     }
     world.insist("the small account to go on", || world.queue().resume(&small)).await?;
-    until("all mail to be sent or dead but what is over the small limit", PATIENCE, || async {
+    let drained = until("all mail to be sent or dead but what is over the small limit", PATIENCE, || async {
         let Ok(stats) = world.queue().stats().await else { return Ok(None) };
         let count = |state: MailState| stats.states.get(state.as_str()).copied().unwrap_or(0);
         let moving = count(MailState::Sending) + count(MailState::Retry) + count(MailState::Scheduled);
@@ -39,11 +39,21 @@ pub(crate) async fn drain(world: &World) -> anyhow::Result<Small> {
         };
         Ok((waiting == 0 || used_up).then_some(()))
     })
-    .await?;
+    .await;
+    if let Err(error) = drained {
+        return Err(error.context(stuck(world).await));
+    }
     let delivered = world.rig.sandbox.stats().account(small.reveal()).mails;
     let stats = world.queue().stats().await?;
     let waiting = stats.states.get(MailState::Ready.as_str()).copied().unwrap_or(0);
     Ok(Small { delivered, waiting })
+}
+
+/// What does not move, for whoever has to find out why.
+async fn stuck(world: &World) -> String {
+    let stats = world.queue().stats().await.ok().and_then(|stats| serde_json::to_string(&stats).ok());
+    let budget = world.queue().budget(world.small()).await;
+    format!("the queue: {}; the small account's budget: {budget:?}", stats.unwrap_or_default())
 }
 
 /// Lifts the small limit and waits for the rest.

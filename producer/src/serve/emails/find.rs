@@ -109,8 +109,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<EmailBody>, ApiError> {
     caller.demand(Scope::Read)?;
-    let status = seen(&app, &caller, &id).await?;
     let _turn = app.memory.turn().await;
+    let status = seen(&app, &caller, &id).await?;
     let bytes = app.client.queue().mail_bytes(status.id).await?;
     Ok(Json(EmailBody::new(&status, bytes.map(|bytes| read(&bytes)))))
 }

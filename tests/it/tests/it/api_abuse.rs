@@ -196,7 +196,7 @@ async fn requests_in_a_pipeline_are_answered_in_turn() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_never_reads_is_given_up() {
-    let siege = Siege::lay(Limits::default()).await;
+    let siege = Siege::lay(Limits { kept_mib: 512, ..Limits::default() }).await;
     let mut large = mail();
     large["html"] = "<p>Thank you.</p>".repeat((6 << 20) / 17).into();
     let stored = siege.api.post("/emails", &large).await.unwrap();

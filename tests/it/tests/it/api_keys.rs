@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use postroom_it::{Answer, Api, Rig};
+use postroom::Millis;
+use postroom_it::{Answer, Api, PATIENCE, Rig, until};
 use serde_json::{Value, json};
 
 const SHOP: &str = "shop@example.com";
@@ -61,6 +62,9 @@ async fn a_key_of_each_form_is_made_used_listed_and_revoked() {
     let (rig, api) = rig().await;
     let sender = api.post("/api-keys", &json!({ "name": "sender", "permission": "sending_access" })).await.unwrap();
     assert_eq!(sender.status.as_u16(), 201, "{sender:?}");
+    // Keys are listed by when they were made.
+    let made = Millis::now();
+    until("the next millisecond", PATIENCE, || async { Ok((Millis::now() > made).then_some(())) }).await.unwrap();
     let wanted = json!({ "name": "shop", "scopes": ["send", "read"], "accounts": [SHOP], "rate": 500,
         "expires_at": "2100-01-01T00:00:00Z" });
     let shop = api.post("/keys", &wanted).await.unwrap();

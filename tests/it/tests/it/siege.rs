@@ -25,17 +25,19 @@ pub struct Limits {
     pub body_mib: u64,
     pub connections: u64,
     pub timeout: Duration,
+    /// What the system's allocator may keep of large answers that are written already.
+    pub kept_mib: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_mib: 48, body_mib: 8, connections: 1_000, timeout: Duration::from_secs(2) }
+        Self { memory_mib: 48, body_mib: 8, connections: 1_000, timeout: Duration::from_secs(2), kept_mib: 0 }
     }
 }
 
 impl Limits {
     fn bound_kib(&self) -> u64 {
-        OF_PROCESS_KIB + (self.memory_mib << 10) + self.connections * OF_CONNECTION_KIB
+        OF_PROCESS_KIB + ((self.memory_mib + self.kept_mib) << 10) + self.connections * OF_CONNECTION_KIB
     }
 }
 
