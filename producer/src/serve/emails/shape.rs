@@ -21,6 +21,7 @@ pub(super) struct EmailRequest {
     #[schema(example = "Shop <shop@example.com>")]
     from: String,
     /// Recipients, at most 100 over to, cc and bcc.
+    #[schema(example = "delivered@postroom.test")]
     to: Option<Addresses>,
     /// Recipients that are shown as copied.
     cc: Option<Addresses>,
@@ -32,6 +33,7 @@ pub(super) struct EmailRequest {
     #[schema(example = "Your order 1001")]
     subject: Option<String>,
     /// The body as plain text.
+    #[schema(example = "Thank you.")]
     text: Option<String>,
     /// The body as HTML. Give text, html or both, or a template.
     html: Option<String>,
@@ -172,8 +174,13 @@ struct AttachmentRequest {
 #[allow(dead_code, reason = "describes")]
 enum Content {
     Base64(String),
-    Bytes(Vec<u8>),
+    Bytes(Vec<Byte>),
 }
+
+#[derive(Deserialize, ToSchema)]
+#[schema(minimum = 0, maximum = 255)]
+#[expect(dead_code, reason = "describes")]
+struct Byte(u8);
 
 /// A mark of the app's own.
 #[derive(Serialize, ToSchema)]
