@@ -158,7 +158,7 @@ enum Priority {
 struct AttachmentRequest {
     /// Its name, as the receiver sees it; default: `attachment-1` and so on.
     #[schema(example = "invoice.pdf")]
-    filename: Option<String>,
+    filename: Option<Filename>,
     /// Its bytes in base64, or as numbers (JavaScript's Buffer is understood, too).
     #[schema(example = "SGVsbG8=")]
     content: Content,
@@ -166,6 +166,15 @@ struct AttachmentRequest {
     content_type: Option<String>,
     /// What the HTML calls it (`cid:…`); default: a file to download.
     content_id: Option<String>,
+}
+
+/// A file's name; false: none, as Node's clients may say.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum Filename {
+    Name(String),
+    No(bool),
 }
 
 /// Bytes of a file.
