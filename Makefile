@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi help
+.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `p
 test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
 	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture a_minute_of_load
 
+test-producer-kills: ## kill -9 of `postroom serve` at 200 random moments under load: each idempotency key goes once; SEED=7
+	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture killed_two_hundred_times
+
 test-openapi: ## 5 minutes of requests that schemathesis makes of the OpenAPI document (needs Python); OPENAPI_SECONDS=60, OPENAPI_SEED=7
 	@$(WITH_REDIS); tests/tools/schemathesis.sh && cargo build -p postroom -p postroom-worker \
 	  && OPENAPI_SECONDS=$(or $(OPENAPI_SECONDS),300) cargo test -p postroom-it --features openapi --test openapi -- --nocapture
@@ -49,6 +52,8 @@ bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
 
 check: ## Formatting, lints, docs, licences and advisories
+	@tree=$$(cargo tree -p postroom --no-default-features -e normal --prefix none) && ! grep -E "^(axum|clap|minijinja) " <<<"$$tree"
+	cargo clippy -p postroom --lib --no-default-features -- -D warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -6,7 +6,8 @@
 use postroom_shared::mail::Mail;
 use postroom_shared::store::StoreError;
 
-use crate::client::{Client, SendError, Sent};
+use crate::client::{SendError, Sent};
+use crate::direct::DirectClient;
 use crate::door::Refusal;
 use crate::draft::Draft;
 use crate::fingerprint;
@@ -14,7 +15,7 @@ use crate::fingerprint;
 /// Before the keys of test mode, so that they never meet those of live mails. No app can choose such a key: it has a line end.
 const OF_TEST_MODE: &str = "test\n";
 
-impl Client {
+impl DirectClient {
     /// Hands several mails over as one request; the answers stand in their order. With a `key`, handing the same mails over
     /// again under it stores nothing twice and has the same ids for an answer; a mail with an idempotency key of its own
     /// keeps that. With `all_or_nothing`, nothing is stored if any of the mails cannot be sent as it is: the others are told

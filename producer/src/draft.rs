@@ -16,6 +16,10 @@ use crate::fingerprint;
 use crate::new_mail::NewMail;
 use crate::templated::{Templated, joined};
 
+const WITHIN_OVER_HTTP: &str = "over HTTP a mail cannot be bound to accounts: use an API key that is bound to them (`postroom key create --account`)";
+const READY_OVER_HTTP: &str = "postroom serve takes no ready messages (.eml) and no parsed mails: give its fields as a NewMail or \
+     JSON, or connect to Redis";
+
 /// A mail on its way to the door. Made from a [`NewMail`], a [`serde_json::Value`] or a [`Mail`] by `into()`.
 #[derive(Clone)]
 pub struct Draft {
@@ -173,6 +177,26 @@ impl Draft {
     pub(crate) fn as_asked(&self, now: Millis) -> Option<Result<Mail, Faults>> {
         let Form::Templated(templated) = &self.form else { return None };
         templated.as_asked().map(|mail| Mail::from_json(&mail, now))
+    }
+
+    /// The mail as `postroom serve` takes it.
+    pub(crate) fn into_json(self) -> Result<Value, Faults> {
+        if self.within.is_some() {
+            return Err(Faults::one("account", WITHIN_OVER_HTTP));
+        }
+        let mut mail = match self.form {
+            Form::Json(mail) => mail,
+            Form::Bytes(bytes) => read_json(&bytes)?,
+            Form::Templated(templated) => templated.given(),
+            Form::Parsed(_) | Form::Eml(_) => return Err(Faults::one("", READY_OVER_HTTP)),
+        };
+        let account = self.account.map(|account| account.reveal().to_owned());
+        let pool = self.pool.map(|pool| pool.as_str().to_owned());
+        if let (Value::Object(fields), true) = (&mut mail, account.is_some() || pool.is_some()) {
+            fields.insert("account".to_owned(), account.into());
+            fields.insert("pool".to_owned(), pool.into());
+        }
+        Ok(mail)
     }
 
     /// Looks whether it names a template, which is to be found then.

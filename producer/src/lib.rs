@@ -1,13 +1,13 @@
 //! Postroom's client: hand mail over, ask where it is, cancel it. The worker sends it through Gmail.
 //!
-//! An app knows Redis and its own mail, no more. Nothing in here sends a mail, and nothing but [`consent`] needs a Gmail
+//! An app knows Redis, or the address of `postroom serve` and a key, and its own mail, no more. Nothing in here sends a mail, and nothing but [`consent`] needs a Gmail
 //! credential or opens an SMTP connection: to find out whether an account can log in.
 //!
 //! ```no_run
 //! use postroom::{Client, NewMail, SendError};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::connect("redis://127.0.0.1:6379").await?;
+//! let client = Client::connect("redis://127.0.0.1:6379").await?; // or "http://:pr_live_…@127.0.0.1:8025"
 //! let mail = NewMail {
 //!     from: "Shop <shop@example.com>".into(),
 //!     to: vec!["ann@example.org".into()],
@@ -28,6 +28,7 @@
 //! | read | for |
 //! |---|---|
 //! | [`client`] | the client itself, and what can go wrong with it |
+//! | [`mailer`] | what both ways to Postroom can do: [`direct`] to Redis, or over [`http`] |
 //! | [`draft`], [`new_mail`] | the forms in which an app may give a mail |
 //! | [`door`] | what happens to a mail before it is stored: parse, choose the account, freeze |
 //! | [`directory`] | which account may send as which address, and the pools |
@@ -38,10 +39,13 @@
 mod batch;
 pub mod client;
 pub mod consent;
+pub mod direct;
 pub mod directory;
 pub mod door;
 pub mod draft;
 mod fingerprint;
+pub mod http;
+pub mod mailer;
 pub mod new_mail;
 #[cfg(feature = "serve")]
 pub mod serve;
@@ -51,9 +55,12 @@ mod templated;
 #[cfg(feature = "templates")]
 pub mod templates;
 
-pub use client::{Cancelled, Client, Rescheduled, SendError, Sent};
+pub use client::{Cancelled, Client, Error, Rescheduled, SendError, Sent};
+pub use direct::DirectClient;
 pub use door::Refusal;
 pub use draft::Draft;
+pub use http::HttpClient;
+pub use mailer::Mailer;
 pub use new_mail::{NewAttachment, NewMail};
 pub use postroom_shared::account::AccountId;
 pub use postroom_shared::clock::Millis;
@@ -63,4 +70,4 @@ pub use postroom_shared::pool::PoolName;
 pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, RescheduleError, Why};
 pub use postroom_shared::reason::Reason;
 /// Why Redis did not do what was asked.
-pub use postroom_shared::store::StoreError as Error;
+pub use postroom_shared::store::StoreError;

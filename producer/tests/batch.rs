@@ -4,18 +4,18 @@
 
 mod support;
 
-use postroom::{Client, Draft, MailId, MailState, NewMail, SendError, Sent};
+use postroom::{DirectClient, Draft, MailId, MailState, NewMail, SendError, Sent};
 use postroom_shared::account::Account;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use serde_json::json;
 use support::Redis;
 
 /// A producer of its own, with eight accounts in several shards.
-async fn producer(redis: &Redis) -> Client {
+async fn producer(redis: &Redis) -> DirectClient {
     let pairs = [("POSTROOM_REDIS_URL", redis.url()), ("POSTROOM_SHARDS", "4".to_owned())];
     let mut source = Source::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)));
     let settings = RedisSettings::read(&mut source);
-    let client = Client::with_settings(&settings, LimitSettings::read(&mut source)).await.unwrap();
+    let client = DirectClient::with_settings(&settings, LimitSettings::read(&mut source)).await.unwrap();
     for number in 0..8 {
         let id = format!("shop{number}@example.com").parse().unwrap();
         client.queue().put_account(&Account::new(id)).await.unwrap();
@@ -41,7 +41,7 @@ fn ids(answers: &[Result<Sent, SendError>]) -> Vec<MailId> {
     answers.iter().map(|answer| answer.as_ref().unwrap().id).collect()
 }
 
-async fn stored(client: &Client) -> u64 {
+async fn stored(client: &DirectClient) -> u64 {
     client.queue().stats().await.unwrap().states["ready"]
 }
 
@@ -107,7 +107,7 @@ async fn two_producers_at_once_store_each_mail_once_and_answer_alike() {
     let (one, other) = (producer(&redis).await, producer(&redis).await);
     for round in 0..20 {
         let key = format!("round {round}");
-        let send = |client: Client| {
+        let send = |client: DirectClient| {
             let key = key.clone();
             tokio::spawn(async move { client.send_batch(Some(&key), batch(10), true).await })
         };
@@ -119,7 +119,7 @@ async fn two_producers_at_once_store_each_mail_once_and_answer_alike() {
     // Of two different ones, one is stored, whole, and the other one is refused.
     for round in 0..20 {
         let key = format!("contended {round}");
-        let send = |client: Client, count: usize| {
+        let send = |client: DirectClient, count: usize| {
             let key = key.clone();
             tokio::spawn(async move { client.send_batch(Some(&key), batch(count), true).await })
         };

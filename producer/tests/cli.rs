@@ -202,7 +202,7 @@ fn a_mail_can_be_looked_up_and_cancelled() {
     let id = out.trim();
     let shown = redis.run(&["mail", "show", id, "--json"]).json();
     assert_eq!((&shown["id"], &shown["state"], &shown["subject"]), (&json!(id), &json!("ready"), &json!("Order 7")));
-    assert_eq!(shown["recipients"], json!([{ "address": "ann@example.org", "fate": "waiting" }]));
+    assert_eq!(shown["recipients"], json!([{ "address": "ann@example.org", "kind": "to", "fate": "waiting" }]));
     assert_eq!(shown["timeline"][0]["event"], "queued");
     let text = redis.run(&["mail", "show", id]).ok();
     assert!(text.contains("ann@example.org") && text.contains("Timeline"), "{text}");

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use postroom::{Cancelled, Client, Draft, MailId, MailState, Millis, NewMail, Rescheduled, SendError};
+use postroom::{Cancelled, DirectClient, Draft, MailId, MailState, Millis, NewMail, Rescheduled, SendError};
 use postroom_shared::account::Account;
 use serde_json::json;
 use support::Redis;
@@ -25,8 +25,8 @@ fn mail(subject: &str) -> NewMail {
     }
 }
 
-async fn connected(redis: &Redis) -> Client {
-    let client = Client::connect(&redis.url()).await.unwrap();
+async fn connected(redis: &Redis) -> DirectClient {
+    let client = DirectClient::connect(&redis.url()).await.unwrap();
     client.queue().put_account(&account("shop@example.com")).await.unwrap();
     client
 }

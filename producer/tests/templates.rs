@@ -4,7 +4,7 @@
 
 mod support;
 
-use postroom::{Client, NewMail, SendError};
+use postroom::{DirectClient, NewMail, SendError};
 use serde_json::{Value, json};
 use support::Redis;
 
@@ -192,7 +192,7 @@ async fn a_client_in_rust() {
     let redis = Redis::start();
     redis.add(&[SHOP]);
     redis.run(&["template", "put", &welcome(&redis)]).ok();
-    let client = Client::connect(&redis.url()).await.unwrap();
+    let client = DirectClient::connect(&redis.url()).await.unwrap();
     let mail = |code: u32| NewMail {
         from: SHOP.into(),
         to: vec!["ann@example.org".into()],

@@ -8,6 +8,7 @@ pub mod address;
 pub mod api_keys;
 pub mod clock;
 pub mod dial;
+pub mod http;
 pub mod id;
 pub mod mail;
 pub mod message;

@@ -20,7 +20,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 use postroom::settings::Settings;
-use postroom::{Client, Error};
+use postroom::{DirectClient, StoreError};
 use postroom_shared::queue::Queue;
 use postroom_shared::settings::SettingsError;
 use postroom_shared::telemetry::start_logging;
@@ -93,7 +93,7 @@ pub(crate) enum Command {
 /// What every command works with.
 pub(crate) struct Context {
     pub(crate) settings: Settings,
-    pub(crate) client: Client,
+    pub(crate) client: DirectClient,
     pub(crate) out: Out,
 }
 
@@ -102,7 +102,7 @@ impl Context {
     pub(crate) async fn open() -> Result<Self, Failure> {
         let settings = Settings::from_process()?;
         start_logging(&settings.log).map_err(Failure::Failed)?;
-        let client = Client::with_settings(&settings.redis, settings.limits.clone()).await?;
+        let client = DirectClient::with_settings(&settings.redis, settings.limits.clone()).await?;
         Ok(Self { settings, client, out: Out::new() })
     }
 
@@ -130,8 +130,8 @@ impl Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
     }
 }

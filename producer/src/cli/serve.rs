@@ -1,8 +1,9 @@
 //! `postroom serve`: the HTTP API, until it is told to stop.
 
 use clap::Args;
+use postroom::DirectClient;
 use postroom::serve::{App, ServeSettings, Server};
-use postroom_shared::settings::Source;
+use postroom_shared::settings::{RedisSettings, Source};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Failure};
@@ -24,7 +25,10 @@ pub(crate) async fn run(_: &Serve, context: Context) -> Result<(), Failure> {
     let settings = ServeSettings::read(&mut source);
     source.finish()?;
     let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
-    let server = Server::bind(App::new(context.client, &settings), &settings).await.map_err(Failure::Failed)?;
+    // Redis gets no more time than our callers do.
+    let redis = RedisSettings { answer_within: settings.timeout, ..context.settings.redis };
+    let client = DirectClient::with_settings(&redis, context.settings.limits).await?;
+    let server = Server::bind(App::new(client, &settings), &settings).await.map_err(Failure::Failed)?;
     tracing::info!(http.listen = %server.address(), tls = settings.tls.is_some(), "serving");
     server
         .serve(async {

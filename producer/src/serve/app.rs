@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use postroom_shared::api_keys::ApiKeys;
 
@@ -10,28 +11,31 @@ use super::estimate::Estimates;
 use super::intake::Intake;
 use super::key_ring::{KeyRing, RingSettings};
 use super::settings::ServeSettings;
-use crate::client::Client;
+use crate::direct::DirectClient;
 
 /// The state of one `postroom serve`.
 pub struct App {
     /// Hands mail over, and has the queue beneath.
-    pub client: Client,
+    pub client: DirectClient,
     pub(super) keys: Arc<KeyRing>,
     pub(super) intake: Intake,
     pub(super) estimates: Estimates,
     pub(super) memory: Memory,
+    /// Within this a request that has come whole is answered.
+    pub(super) timeout: Duration,
     stopping: AtomicBool,
 }
 
 impl App {
     /// The state over a client that is connected.
     #[must_use]
-    pub fn new(client: Client, settings: &ServeSettings) -> Arc<Self> {
+    pub fn new(client: DirectClient, settings: &ServeSettings) -> Arc<Self> {
         let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
         Arc::new(Self {
             keys: KeyRing::start(ApiKeys::new(client.queue().store()), ring),
-            intake: Intake::start(&client, settings.timeout),
+            intake: Intake::start(&client),
             estimates: Estimates::default(),
+            timeout: settings.timeout,
             memory: Memory::new(settings.memory, settings.body_limit, settings.timeout),
             stopping: AtomicBool::new(false),
             client,

@@ -61,7 +61,12 @@ impl Caller {
 
     /// Whether it may know of this mail. Test mails belong to no account of anybody's: every key may see them.
     pub(super) fn sees_mail(&self, status: &MailStatus) -> bool {
-        status.test || (!self.is_test() && self.sees(&status.account))
+        self.sees_mail_of(&status.account)
+    }
+
+    /// The same of a mail that this account sends.
+    pub(super) fn sees_mail_of(&self, account: &AccountId) -> bool {
+        account.is_test() || (!self.is_test() && self.sees(account))
     }
 
     /// The accounts that a listing is narrowed to; `None`: all.

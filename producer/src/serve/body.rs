@@ -10,16 +10,20 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use super::app::App;
 use super::crowd::Place;
 use super::error::ApiError;
+use crate::http::Stored;
 
-/// A body takes memory from the common store in pieces of this size.
-const PIECE: usize = 64 << 10;
-/// What a body becomes while it is parsed takes about so many times its size (measured: `docs/api.md`).
-const WEIGHT: usize = 3;
+/// A body takes memory from the common store in pieces of this size. What is smaller is bounded by the number of connections.
+const PIECE: usize = 16 << 10;
+/// A body and what it becomes on its way to Redis take about so many times its size (measured with attachments of 24 MB).
+const WEIGHT: usize = 6;
+/// Whole mails that are read back from Redis at once.
+const READ_BACK: usize = 2;
 /// A body as a whole may take so many times the limit for a piece of it, and a second more for each so many bytes.
 const PATIENCE: u32 = 2;
 const SLOWEST: u64 = 100 << 10;
@@ -28,6 +32,7 @@ const SLOWEST: u64 = 100 << 10;
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     pieces: Arc<Semaphore>,
+    read_back: Arc<Semaphore>,
     body_limit: usize,
     timeout: Duration,
 }
@@ -38,7 +43,8 @@ impl Memory {
         let body_limit = usize::try_from(body_limit).unwrap_or(usize::MAX);
         // The largest body that is allowed must fit, or it never would.
         let pieces = pieces.max((body_limit / PIECE + 1) * WEIGHT).min(Semaphore::MAX_PERMITS);
-        Self { pieces: Arc::new(Semaphore::new(pieces)), body_limit, timeout }
+        let [pieces, read_back] = [pieces, READ_BACK].map(|count| Arc::new(Semaphore::new(count)));
+        Self { pieces, read_back, body_limit, timeout }
     }
 
     fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
@@ -49,6 +55,26 @@ impl Memory {
         let taken = Arc::clone(&self.pieces).try_acquire_many_owned(count);
         taken.map(Some).map_err(|_| {
             ApiError::unavailable("too many large requests at once: send it again a little later, or smaller ones")
+        })
+    }
+
+    /// Waits for the turn to read a whole mail back from Redis, whose size is not known before.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.read_back.acquire().await.ok()
+    }
+
+    /// The part of an answer of so many bytes.
+    ///
+    /// # Errors
+    /// If there is none left.
+    pub(super) fn of_answer(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        let count = u32::try_from(bytes / PIECE).unwrap_or(u32::MAX);
+        if count == 0 {
+            return Ok(None);
+        }
+        let taken = Arc::clone(&self.pieces).try_acquire_many_owned(count);
+        taken.map(Some).map_err(|_| {
+            ApiError::unavailable("too much is under way to answer with something so large: ask again a little later")
         })
     }
 
@@ -66,15 +92,18 @@ impl Memory {
             return Err(self.too_large());
         }
         let mut held = Held { bytes: 0, permit: None };
-        let mut read = Vec::with_capacity(announced.unwrap_or(0).min(PIECE));
+        // All of it at once: of large bodies that come together, the first is read, where each would else take what the others
+        // lack.
+        held.grow_to(announced.unwrap_or(0), self)?;
+        let mut read = Vec::with_capacity(announced.unwrap_or(0));
         let mut stream = body.into_data_stream();
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         loop {
             let whole = self.timeout * PATIENCE + Duration::from_secs(read.len() as u64 / SLOWEST);
-            let until = (tokio::time::Instant::now() + self.timeout).min(begun + whole);
+            let until = (Instant::now() + self.timeout).min(begun + whole);
             let piece = match tokio::time::timeout_at(until, stream.next()).await {
                 Ok(Some(Ok(piece))) => piece,
-                Ok(None) => return Ok(Payload { bytes: read.into(), _held: held.permit }),
+                Ok(None) => return Ok(held.payload(read, Instant::now() + self.timeout)),
                 Ok(Some(Err(_))) => {
                     return Err(ApiError::new(
                         StatusCode::BAD_REQUEST,
@@ -115,12 +144,30 @@ impl Held {
         }
         Ok(())
     }
+
+    fn payload(self, read: Vec<u8>, until: Instant) -> Payload {
+        Payload { bytes: Bytes::from_owner(Owned { read, _permit: self.permit }), until }
+    }
+}
+
+/// A body with its part of the memory. Whoever still has the bytes, such as a thread that reads them for a caller that has gone
+/// away meanwhile, keeps that part taken.
+struct Owned {
+    read: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.read
+    }
 }
 
 /// A request's body, and its part of the memory as long as it is held.
 pub(super) struct Payload {
     pub(super) bytes: Bytes,
-    _held: Option<OwnedSemaphorePermit>,
+    /// When the request must be answered.
+    pub(super) until: Instant,
 }
 
 impl Payload {
@@ -130,6 +177,18 @@ impl Payload {
     /// What is not as it must be, and where.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.bytes).map_err(|error| ApiError::invalid(format!("the request's body: {error}")))
+    }
+
+    /// What `asked` comes to, as long as there is time for it; it must store nothing.
+    ///
+    /// # Errors
+    /// If the time ran out.
+    pub(super) async fn in_time<T>(&self, asked: impl Future<Output = T>) -> Result<T, ApiError> {
+        tokio::time::timeout_at(self.until, asked).await.map_err(|_| {
+            ApiError::late()
+                .stored(Stored::No)
+                .said("it was not stored, hand it over again: Redis gave no answer in time (POSTROOM_API_TIMEOUT)")
+        })
     }
 }
 

@@ -9,12 +9,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use postroom_shared::id::MailId;
 use postroom_shared::mail::Fault;
+use postroom_shared::queue::MailState;
 use postroom_shared::store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::client::SendError;
 use crate::door::Refusal;
+use crate::http::Stored;
 
 /// After how many seconds it is worth trying again when Redis is away or busy.
 const AFTER: u32 = 5;
@@ -48,6 +50,14 @@ pub struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Uuid)]
     id: Option<MailId>,
+    /// The state for which it is too late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "sent")]
+    state: Option<MailState>,
+    /// With 503: whether something was stored all the same: `no`, `full` (no, for Redis has no room) or `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    stored: Option<Stored>,
 }
 
 /// One thing that is wrong with a mail.
@@ -70,8 +80,15 @@ impl ApiError {
     /// An error with one of Resend's names.
     #[must_use]
     pub fn new(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
-        let body =
-            ErrorBody { status_code: status.as_u16(), name, message: message.into(), faults: Vec::new(), id: None };
+        let body = ErrorBody {
+            status_code: status.as_u16(),
+            name,
+            message: message.into(),
+            faults: Vec::new(),
+            id: None,
+            state: None,
+            stored: None,
+        };
         Self { status, body: Box::new(body), retry_after: None }
     }
 
@@ -93,10 +110,22 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "invalid_idempotent_request", message)
     }
 
-    /// It cannot be done now; the caller may try again later.
+    /// It cannot be done now, and nothing was stored; the caller may try again later.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "application_error", message).after(AFTER)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "application_error", message).after(AFTER).stored(Stored::No)
+    }
+
+    /// Redis has no room.
+    fn full(message: impl Into<String>) -> Self {
+        Self::unavailable(message).after(AFTER_FULL).stored(Stored::Full)
+    }
+
+    /// Redis gave no answer in time: what was asked may have been done.
+    #[must_use]
+    pub fn late() -> Self {
+        Self::unavailable("Redis gave no answer in time (POSTROOM_API_TIMEOUT): ask again a little later")
+            .stored(Stored::Unknown)
     }
 
     /// Postroom failed: a bug, or two versions that do not fit together.
@@ -117,6 +146,26 @@ impl ApiError {
     pub fn about(mut self, id: MailId) -> Self {
         self.body.id = Some(id);
         self
+    }
+
+    /// The same error: too late, for the mail is in this state.
+    #[must_use]
+    pub fn in_state(mut self, state: MailState) -> Self {
+        self.body.state = Some(state);
+        self
+    }
+
+    /// The same error, with whether something was stored.
+    #[must_use]
+    pub(crate) fn stored(mut self, stored: Stored) -> Self {
+        self.body.stored = Some(stored);
+        self
+    }
+
+    /// The mail that it is about.
+    #[must_use]
+    pub fn id(&self) -> Option<MailId> {
+        self.body.id
     }
 
     /// The same error, with another message.
@@ -185,8 +234,11 @@ impl From<SendError> for ApiError {
             SendError::KeyUsed => Self::conflict(),
             SendError::OthersRefused => Self::invalid(text),
             SendError::NotStored(_) => Self::unavailable(text),
-            SendError::Full(_) => Self::unavailable(text).after(AFTER_FULL),
-            SendError::Unknown { id, .. } => Self::unavailable(text).about(id),
+            SendError::Full(_) => Self::full(text),
+            SendError::Unknown { id, .. } => {
+                let error = Self::unavailable(text).stored(Stored::Unknown);
+                id.into_iter().fold(error, Self::about)
+            }
             SendError::Wrong(_) => Self::internal(text),
         }
     }
@@ -196,8 +248,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let text = error.to_string();
         match error {
-            StoreError::NotStored(_) | StoreError::Unknown(_) => Self::unavailable(text),
-            StoreError::Full(_) => Self::unavailable(text).after(AFTER_FULL),
+            StoreError::NotStored(_) => Self::unavailable(text),
+            StoreError::Unknown(_) => Self::unavailable(text).stored(Stored::Unknown),
+            StoreError::Full(_) => Self::full(text),
             StoreError::Wrong(_) => Self::internal(text),
         }
     }

@@ -3,24 +3,23 @@
 //! What a connection may do before its request has come whole is bounded here: the size and the time of its head, and how
 //! many there are.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
 
+use super::answer::answer;
+use super::body::Memory;
 use super::crowd::{Crowd, Place};
+use super::open_files;
+use super::stream::Bounded;
 use super::tls::TlsServer;
 
 /// A request's line and headers together, in bytes, and how many headers.
@@ -29,11 +28,15 @@ const MOST_HEADERS: usize = 64;
 /// How long nothing is accepted after the system refused to.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
+/// Connections that are taken in the last moment: as many as a system keeps waiting.
+const MOST_ARRIVED: usize = 4_096;
+
 /// What serving needs.
 pub(super) struct Listening {
     pub(super) listener: TcpListener,
     pub(super) tls: Option<TlsServer>,
     pub(super) router: Router,
+    pub(super) memory: Memory,
     pub(super) connections: usize,
     pub(super) timeout: Duration,
     pub(super) drain: Duration,
@@ -43,14 +46,16 @@ impl Listening {
     /// Serves until `stop`, then lets the requests under way come to their end.
     pub(super) async fn serve(self, stop: impl Future<Output = ()>) {
         let (crowd, graceful) = (Arc::new(Crowd::default()), GracefulShutdown::new());
-        let server = Arc::new(Server { tls: self.tls, router: self.router, timeout: self.timeout });
+        let most = open_files::room_for(self.connections);
+        let server =
+            Arc::new(Server { tls: self.tls, router: self.router, memory: self.memory, timeout: self.timeout });
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        if crowd.make_room(self.connections) {
+                        if crowd.make_room(most) {
                             enter(&crowd, Arc::clone(&server), stream, graceful.watcher());
                         }
                     }
@@ -58,7 +63,11 @@ impl Listening {
                 },
             }
         }
-        drop(self.listener);
+        for stream in arrived(self.listener) {
+            if crowd.make_room(most) {
+                enter(&crowd, Arc::clone(&server), stream, graceful.watcher());
+            }
+        }
         if tokio::time::timeout(self.drain, graceful.shutdown()).await.is_err() {
             tracing::warn!(
                 connections = crowd.count(),
@@ -66,6 +75,18 @@ impl Listening {
             );
         }
     }
+}
+
+/// Closes the listener; answers the connections that it had taken already, so that nobody's request breaks off.
+fn arrived(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(MOST_ARRIVED);
+    accepted
+        .filter_map(|(stream, _)| {
+            stream.set_nonblocking(true).ok()?;
+            TcpStream::from_std(stream).ok()
+        })
+        .collect()
 }
 
 /// A task of its own for a connection, with its place in the crowd.
@@ -91,12 +112,14 @@ async fn after(error: &io::Error) {
 struct Server {
     tls: Option<TlsServer>,
     router: Router,
+    memory: Memory,
     timeout: Duration,
 }
 
 impl Server {
     async fn connection(&self, stream: TcpStream, place: Arc<Place>, watcher: Watcher) {
         let _ = stream.set_nodelay(true);
+        let stream = Bounded::new(stream, self.timeout);
         match &self.tls {
             None => self.requests(stream, place, watcher).await,
             Some(tls) => {
@@ -113,7 +136,9 @@ impl Server {
         place: Arc<Place>,
         watcher: Watcher,
     ) {
-        let answer = |request: hyper::Request<Incoming>| answer(self.router.clone(), request, Arc::clone(&place));
+        let answer = |request: hyper::Request<Incoming>| {
+            answer(self.router.clone(), request, Arc::clone(&place), self.memory.clone())
+        };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.timeout)
@@ -123,15 +148,4 @@ impl Server {
         // How it ended is the caller's affair: whatever was asked has been answered or was never whole.
         let _ = watcher.watch(connection).await;
     }
-}
-
-async fn answer(router: Router, request: hyper::Request<Incoming>, place: Arc<Place>) -> Result<Response, Infallible> {
-    let mut request: Request = request.map(Body::new);
-    if request.body().is_end_stream() {
-        place.busy();
-    }
-    request.extensions_mut().insert(Arc::clone(&place));
-    let response = router.oneshot(request).await;
-    place.quiet();
-    response
 }

@@ -8,12 +8,13 @@
 //! | `emails` | handing mails over, finding and changing them, in the dialect of Resend's API |
 //! | `routes` | what else can be asked: dead letters, accounts, the queue, keys, templates, health |
 //! | `auth`, `key_ring`, `rate` | who asks, what they may do, and how often |
-//! | `body`, `crowd`, `listen`, `tls` | what a caller may send and hold: sizes, times, connections |
+//! | `answer`, `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
 //! | `openapi`, `path` | the document and its page; paths that are no text |
 //! | `settings` | what it reads from its surroundings |
 
+mod answer;
 mod app;
 mod auth;
 mod body;
@@ -24,18 +25,24 @@ mod estimate;
 mod intake;
 mod key_ring;
 mod listen;
+mod open_files;
 mod openapi;
 mod path;
 mod rate;
 mod routes;
 mod settings;
+mod stream;
 mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware};
+use hyper::body::Body as _;
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -72,6 +79,7 @@ impl Server {
             listener,
             tls,
             router: router(&app),
+            memory: app.memory.clone(),
             connections: settings.connections,
             timeout: settings.timeout,
             drain: settings.drain,
@@ -125,11 +133,26 @@ fn router(app: &Arc<App>) -> Router {
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn(path::demand_text))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
         .layer(middleware::from_fn(openapi::ask_browser))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
-    open.method_not_allowed_fallback(not_so).with_state(Arc::clone(app)).fallback_service(guarded)
+    let open = open
+        .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
+        .with_state(Arc::clone(app));
+    open.fallback_service(guarded)
+}
+
+/// Answers in time whatever comes without a body, which reads or changes one thing. What has a body knows its own time
+/// (`Payload::until`), and tells what may have been stored.
+async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if !request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let answered = tokio::time::timeout(app.timeout, next.run(request)).await;
+    answered.unwrap_or_else(|_| ApiError::late().into_response())
 }
 
 async fn nowhere(uri: Uri) -> ApiError {

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use utoipa::openapi::path::{Operation, Parameter};
@@ -131,14 +132,15 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 /// The document at `/openapi.json` and the page at `/docs`.
 pub(super) fn routes(document: OpenApi) -> Router<Arc<App>> {
-    let document = Arc::new(document);
+    // Written once: whoever asks for it again and again costs nothing.
+    let document = Bytes::from(document.to_json().unwrap_or_default());
     let config = Arc::new(Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true));
     let page = move |Path(path): Path<String>| {
         let config = Arc::clone(&config);
         async move { file(&path, config) }
     };
     Router::new()
-        .route("/openapi.json", get(move || async move { Json((*document).clone()) }))
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document) }))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route(
             "/docs/",

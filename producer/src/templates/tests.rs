@@ -114,7 +114,7 @@ fn a_fault_names_file_line_and_variable() {
     assert!(fault("{{ x }}", &json!({})).ends_with("\"x\" is undefined; no variables were given"));
     let part = with_parts("<p>\n{% include \"footer\" %}", &[("footer.html", "\n\n\n{{ shop.name }}")]);
     let told = render(&part, &given).unwrap_err().to_string();
-    assert!(told.starts_with("_parts/footer.html, line 4: \"shop.name\" is undefined; given: "), "{told}");
+    assert!(told.starts_with("_parts/footer.html, line 4: \"shop\" is undefined; given: "), "{told}");
 }
 
 #[test]

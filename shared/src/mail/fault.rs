@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::address::mask_addresses;
 
@@ -12,7 +12,7 @@ use crate::address::mask_addresses;
 const KEPT: usize = 100;
 
 /// One thing that is wrong with a mail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Where: a path such as `to[2]` or `attachments[0].content`; empty: the mail as a whole.
     pub field: String,

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Queue;
 use super::claim::Recipients;
 use super::mails::{Fields, MailState};
@@ -21,8 +23,10 @@ const LOOKED_AT: usize = 10_000;
 const FIELDS: [&str; 9] = ["s", "a", "p", "t", "d", "c", "u", "o", "r"];
 
 /// Where a mail stands, and when it will probably go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
+    /// Which account sends it.
+    pub account: AccountId,
     /// Where it stands.
     pub state: MailState,
     /// Why it waits, died or was sent.
@@ -80,11 +84,12 @@ impl Queue {
             let Known { account, reason, mut waiting } = one?;
             let standing = standings.get(&account).and_then(Option::as_ref);
             if let (MailState::Ready, Some(standing)) = (waiting.state, standing) {
-                let behind = behind.entry((account, waiting.priority)).or_default();
+                let behind = behind.entry((account.clone(), waiting.priority)).or_default();
                 *behind += 1;
                 waiting.ahead = standing.ahead(waiting.priority).saturating_sub(*behind);
             }
-            Some(Place { state: waiting.state, reason, outlook: outlook(&waiting, standing, now) })
+            let outlook = outlook(&waiting, standing, now);
+            Some(Place { account, state: waiting.state, reason, outlook })
         };
         let mut places: Vec<Option<Place>> = known.into_iter().rev().map(place).collect();
         places.reverse();

@@ -12,6 +12,8 @@ use url::Url;
 use super::Source;
 
 const DAY: Duration = Duration::from_secs(86_400);
+/// A script's answer is awaited for seconds, not for the library's half a second: a slow Redis is not a failed one.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// Connections of an account where nobody said how many; `lua/limits.lua` falls back on the same number.
 pub(crate) const ACCOUNT_CONNECTIONS: u32 = 3;
 
@@ -22,6 +24,8 @@ pub struct RedisSettings {
     pub url: SecretString,
     /// `POSTROOM_SHARDS`: shards of the queue, 1 to 1,024, fixed at first use. Default: what Redis says, else 1.
     pub shards: Option<u16>,
+    /// How long an answer is awaited, 15 s; `postroom serve` awaits none for longer than its own callers wait.
+    pub answer_within: Duration,
 }
 
 impl RedisSettings {
@@ -30,7 +34,8 @@ impl RedisSettings {
         let url = source.secret("POSTROOM_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned().into());
         let set = source.text("POSTROOM_SHARDS").is_some();
         let shards = source.number("POSTROOM_SHARDS", 1, 1, 1_024);
-        Self { url, shards: if set { u16::try_from(shards).ok() } else { None } }
+        let shards = if set { u16::try_from(shards).ok() } else { None };
+        Self { url, shards, answer_within: ANSWER_WITHIN }
     }
 }
 

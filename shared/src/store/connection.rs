@@ -1,6 +1,4 @@
 //! One connection to Redis that comes back by itself, and what its errors mean for a caller.
-//!
-//! A script's answer is awaited for seconds, not for the library's half a second: a slow Redis is not a failed one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +11,6 @@ use super::keys::{SHARDS, ShardKeys};
 use crate::account::AccountId;
 use crate::settings::RedisSettings;
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -104,7 +101,7 @@ impl Store {
     pub async fn connect(settings: &RedisSettings) -> Result<Self, StoreError> {
         let client = open(settings)?;
         let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(ANSWER_WITHIN))
+            .set_response_timeout(Some(settings.answer_within))
             .set_connection_timeout(Some(CONNECT_WITHIN))
             .set_number_of_retries(2)
             .set_min_delay(Duration::from_millis(50))

@@ -93,7 +93,7 @@ pub(super) fn refusal(status: u16, retry_after: Option<&str>, body: &[u8]) -> Op
         (_, "") => format!("the token endpoint answered {status}"),
         (_, error) => format!("the token endpoint answered {status} ({error})"),
     };
-    let retry_after = retry_after.and_then(|text| super::retry_after::parse(text, Millis::now()));
+    let retry_after = retry_after.and_then(|text| crate::http::parse_retry_after(text, Millis::now()));
     Some(RefreshError::Passing { what, retry_after })
 }
 

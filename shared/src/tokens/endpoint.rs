@@ -5,11 +5,9 @@
 use std::time::Duration;
 
 use oauth2::{HttpRequest, HttpResponse, TokenUrl};
-use reqwest::redirect::Policy;
-use rustls::crypto::ring::default_provider;
 
 use super::answer::{RefreshError, refusal};
-use crate::dial::tls_config;
+use crate::http::{chain, client};
 use crate::settings::{TlsSettings, TokenSettings};
 
 /// The time limit of one request: shorter than the life of the fleet's lock.
@@ -30,13 +28,9 @@ impl Endpoint {
     /// # Errors
     /// If TLS cannot be set up; the text says why.
     pub(super) fn new(settings: &TokenSettings, tls: &TlsSettings) -> Result<Self, String> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config(default_provider(), &tls.extra_roots)?)
-            .redirect(Policy::none())
-            .no_proxy()
+        let http = client(tls)?
             .timeout(TIME_LIMIT)
             .connect_timeout(CONNECT_WITHIN)
-            .user_agent("postroom")
             .build()
             .map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))?;
         Ok(Self { http, url: TokenUrl::from_url(settings.token_url.clone()) })
@@ -71,16 +65,4 @@ impl Endpoint {
         *answer.headers_mut() = headers.clone();
         Ok(answer)
     }
-}
-
-/// An error with its causes: reqwest's own text names none.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

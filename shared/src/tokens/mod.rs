@@ -25,7 +25,6 @@ mod record;
 mod refresh;
 pub mod reseal;
 mod rest;
-mod retry_after;
 mod seal;
 mod service_account;
 pub mod service_keys;

@@ -1,9 +1,10 @@
 //! A look at the token endpoint that asks for no token: whether it answers, and what time it says it is.
 
 use crate::clock::Millis;
+use crate::http::chain;
 use crate::settings::{TlsSettings, TokenSettings};
 
-use super::endpoint::{Endpoint, chain};
+use super::endpoint::Endpoint;
 
 /// What the token endpoint answered to a request without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]

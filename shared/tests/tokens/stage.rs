@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use postroom_shared::account::AccountId;
 use postroom_shared::settings::{RedisSettings, TlsSettings, TokenSettings};
@@ -45,7 +45,8 @@ impl Redis {
     }
 
     pub(crate) async fn store(&self) -> Store {
-        let settings = RedisSettings { url: format!("redis://127.0.0.1:{}", self.port).into(), shards: None };
+        let url = format!("redis://127.0.0.1:{}", self.port).into();
+        let settings = RedisSettings { url, shards: None, answer_within: Duration::from_secs(15) };
         for _ in 0..200 {
             if let Ok(store) = Store::connect(&settings).await {
                 return store;

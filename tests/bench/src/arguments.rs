@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// The least ratio of the throughput for which the bench exits with 0
     #[arg(long, value_name = "RATIO", default_value_t = 0.3)]
     pub(crate) least_ratio: f64,
+    /// The least ratio of the API for which the bench exits with 0
+    #[arg(long, value_name = "RATIO", default_value_t = 0.5)]
+    pub(crate) least_api_ratio: f64,
     /// Serve as the floor of the API, over this Redis
     #[arg(long, value_name = "URL", hide = true)]
     pub(crate) floor_of: Option<String>,

@@ -55,7 +55,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             Part::Throughput => throughput::run(&arguments, &mut figures).await,
             Part::Latency => latency::run(&mut figures).await,
             Part::Slow => slow::run(&mut figures).await,
-            Part::Api => api::run(&mut figures).await,
+            Part::Api => api::run(&arguments, &mut figures).await,
         }
         .with_context(|| part.title())?;
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use postroom::Client;
+use postroom::DirectClient;
 use postroom_it::{Persistence, Process, RedisServer, run, start_serve, until};
 use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox};
 use postroom_shared::account::{Account, AccountId, AccountKind};
@@ -26,7 +26,7 @@ const LIMIT: u32 = 1_000_000_000;
 /// A Redis with accounts, and the way to it.
 pub(crate) struct Stand {
     pub(crate) redis: RedisServer,
-    pub(crate) client: Client,
+    pub(crate) client: DirectClient,
     environment: Vec<(String, String)>,
     /// Commands that the bench itself sent while it waited.
     polls: AtomicU64,
@@ -45,7 +45,7 @@ impl Stand {
         ] {
             environment.push((name.to_owned(), value.to_owned()));
         }
-        let client = Client::connect(&redis.url()).await?;
+        let client = DirectClient::connect(&redis.url()).await?;
         let stand = Self { redis, client, environment, polls: AtomicU64::new(0) };
         for number in 0..accounts {
             stand.add_account(&corpus::account(number)).await?;

@@ -82,7 +82,7 @@ async fn decide(world: &World, planned: &Planned, answer: Again) -> anyhow::Resu
             world.count("pushes repeated by their key", 1);
             Ok(Err(world.client.send(planned.mail.clone()).await))
         }
-        Err(unknown @ SendError::Unknown { keyed: false, id, .. }) => match world.client.status(id).await {
+        Err(unknown @ SendError::Unknown { keyed: false, id: Some(id), .. }) => match world.client.status(id).await {
             Ok(Some(_)) => Ok(Ok(id)),
             Ok(None) => {
                 world.count("pushes looked for in vain", 1);
@@ -96,6 +96,7 @@ async fn decide(world: &World, planned: &Planned, answer: Again) -> anyhow::Resu
             | SendError::Conflict(_)
             | SendError::KeyUsed
             | SendError::OthersRefused
+            | SendError::Unknown { id: None, .. }
             | SendError::Wrong(_)),
         ) => {
             anyhow::bail!("a mail of the kind {:?} was refused: {error}", planned.kind)

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use postroom::Client;
+use postroom::DirectClient;
 use postroom_it::{Persistence, Process, Rig, RigOptions, until};
 use postroom_sandbox::{Action, Config, Fault, Stage};
 use postroom_shared::account::{Account, AccountId};
@@ -59,7 +59,7 @@ source = "seen: in chaos runs"
 /// Everything that runs.
 pub(crate) struct World {
     pub(crate) rig: Rig,
-    pub(crate) client: Client,
+    pub(crate) client: DirectClient,
     /// The accounts, the one with the small limit last.
     pub(crate) accounts: Vec<AccountId>,
     /// A worker that a fault has in hand is locked.
@@ -101,7 +101,7 @@ impl World {
             accounts.push(rig.add_account(&format!("chaos{number}@chaos.example")).await?);
         }
         let small = rig.add_account("small@chaos.example").await?;
-        let client = Client::over(rig.queue().await?);
+        let client = DirectClient::over(rig.queue().await?);
         client.queue().put_account(&Account { limit: Some(SMALL_LIMIT), ..Account::new(small.clone()) }).await?;
         accounts.push(small);
         let mut world = Self {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use postroom::{Client, Millis};
+use postroom::{DirectClient, Millis};
 use postroom_it::{Process, Rig, RigOptions, until};
 use postroom_sandbox::Config;
 use postroom_shared::queue::Queue;
@@ -22,7 +22,7 @@ const WORKERS: [&str; 2] = ["demo-1", "demo-2"];
 /// Everything that runs.
 pub(crate) struct Stage {
     pub(crate) rig: Rig,
-    pub(crate) client: Client,
+    pub(crate) client: DirectClient,
     pub(crate) workers: Vec<Process>,
     /// When all of it began.
     pub(crate) began: Millis,
@@ -40,7 +40,7 @@ impl Stage {
         for account in ACCOUNTS {
             rig.add_account(account).await?;
         }
-        let client = Client::connect(&rig.redis.url()).await?;
+        let client = DirectClient::connect(&rig.redis.url()).await?;
         let mut workers = Vec::with_capacity(WORKERS.len());
         for name in WORKERS {
             workers.push(rig.worker(&[

@@ -127,6 +127,18 @@ impl RedisServer {
         self.wait().await
     }
 
+    /// Sends it a signal, by name: `STOP`, `CONT`.
+    ///
+    /// # Errors
+    /// If that fails, or it is not ours.
+    pub async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let private = self.private.as_ref().context("a Redis that was given is not ours to stop")?;
+        let pid = private.child.lock().await.id().context("it has ended")?.to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &pid]).status().await?;
+        anyhow::ensure!(status.success(), "kill -{name} {pid} failed");
+        Ok(())
+    }
+
     /// A connection for looking into it.
     ///
     /// # Errors

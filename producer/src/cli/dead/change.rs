@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom::{AccountId, Error, MailId, MailState};
+use postroom::{AccountId, MailId, MailState};
 use postroom_shared::queue::{DeadFilter, Queue, ViaError};
 
 use super::{Chosen, print_summary};
@@ -141,7 +141,7 @@ impl Tally {
             }
             Ok(Some(Err(state))) => format!("it is no dead letter: its state is {}", state.as_str()),
             Ok(None) => "there is no such mail (any more)".to_owned(),
-            Err(ViaError::Store(error)) if error.is_passing() => return Err(Error::into(error)),
+            Err(ViaError::Store(error)) if error.is_passing() => return Err(error.into()),
             Err(error) => error.to_string(),
         };
         self.failed += 1;

@@ -49,7 +49,8 @@ mod tests {
     fn stands(likely_at: Option<u64>, why: Option<Why>) -> Place {
         let note = "so it is".to_owned();
         let outlook = Outlook { likely_at: likely_at.map(Millis), why, reason: None, too_late: false, note };
-        Place { state: MailState::Ready, reason: None, outlook: Some(outlook) }
+        let account = "shop@example.com".parse().unwrap();
+        Place { account, state: MailState::Ready, reason: None, outlook: Some(outlook) }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use postroom::{Client, MailId, MailState, Millis, Outlook, Place as Stands, Reason, SendError, Sent, Why};
+use postroom::{DirectClient, MailId, MailState, Millis, Outlook, Place as Stands, Reason, SendError, Sent, Why};
 use serde::Serialize;
 
 use super::Trouble;
@@ -57,7 +57,7 @@ impl Told {
     pub(super) fn new(sent: Sent, stands: Option<Stands>) -> Self {
         let Sent { id, known, test, send_at } = sent;
         let (state, reason, outlook) = match stands {
-            Some(Stands { state, reason, outlook }) => (state, reason, outlook),
+            Some(Stands { state, reason, outlook, .. }) => (state, reason, outlook),
             None if send_at.is_some() => (MailState::Scheduled, None, None),
             None => (MailState::Ready, None, None),
         };
@@ -92,7 +92,7 @@ impl Report {
         &mut self,
         answers: Vec<(Place, Result<Sent, Trouble>)>,
         out: &mut Out,
-        client: &Client,
+        client: &DirectClient,
     ) -> Result<(), Failure> {
         if let Some(bar) = &self.bar {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -113,7 +113,7 @@ impl Report {
     async fn where_they_stand(
         &self,
         answers: &[(Place, Result<Sent, Trouble>)],
-        client: &Client,
+        client: &DirectClient,
     ) -> Vec<Option<Stands>> {
         if self.unread || self.wait || !(self.json || self.person) {
             return Vec::new();
@@ -208,7 +208,7 @@ impl Report {
     }
 
     /// Waits if that was asked for, and sums up.
-    pub(super) async fn finish(mut self, out: &mut Out, client: &Client) -> Result<(), Failure> {
+    pub(super) async fn finish(mut self, out: &mut Out, client: &DirectClient) -> Result<(), Failure> {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

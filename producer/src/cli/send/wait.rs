@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom::{Client, MailId, MailState, MailStatus, Place, Sent};
+use postroom::{DirectClient, MailId, MailState, MailStatus, Place, Sent};
 
 use super::report::Told;
 use crate::cli::Failure;
@@ -12,7 +12,7 @@ use crate::cli::output::{Out, complain};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Waits for all of them, in their order; fails if one was not sent.
-pub(super) async fn all(waiting: &[Sent], json: bool, out: &mut Out, client: &Client) -> Result<(), Failure> {
+pub(super) async fn all(waiting: &[Sent], json: bool, out: &mut Out, client: &DirectClient) -> Result<(), Failure> {
     let mut unsent = 0_u64;
     for sent in waiting {
         let Some(status) = until_final(sent.id, client).await? else {
@@ -36,7 +36,7 @@ pub(super) async fn all(waiting: &[Sent], json: bool, out: &mut Out, client: &Cl
 }
 
 /// Says once why a mail has to wait for a person.
-async fn until_final(id: MailId, client: &Client) -> Result<Option<MailStatus>, Failure> {
+async fn until_final(id: MailId, client: &DirectClient) -> Result<Option<MailStatus>, Failure> {
     let mut said = false;
     loop {
         let status = client.wait(id, PATIENCE).await?;
@@ -49,7 +49,8 @@ async fn until_final(id: MailId, client: &Client) -> Result<Option<MailStatus>, 
 }
 
 fn told(sent: &Sent, status: &MailStatus) -> Told {
-    let stands = Place { state: status.state, reason: status.reason, outlook: status.outlook.clone() };
+    let (account, outlook) = (status.account.clone(), status.outlook.clone());
+    let stands = Place { account, state: status.state, reason: status.reason, outlook };
     Told::new(*sent, Some(stands))
 }
 

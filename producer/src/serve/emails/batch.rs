@@ -14,6 +14,7 @@ use super::shape::{BatchBody, BatchFault, EmailRequest, IdBody};
 use crate::client::SendError;
 use crate::door::Refusal;
 use crate::draft::Draft;
+use crate::http::Stored;
 use crate::serve::app::App;
 use crate::serve::auth::{Caller, Scope};
 use crate::serve::body::Payload;
@@ -70,21 +71,27 @@ pub(super) async fn batch(
     let mails = mails(document(&payload).await?)?;
     let drafts: Vec<Draft> = mails.into_iter().map(|mail| draft(mail, &headers, &caller)).collect();
     let answers = app.client.send_batch(key, drafts, is_strict).await.map_err(refused)?;
+    let some_stored = answers.iter().any(|answer| matches!(answer, Ok(_) | Err(SendError::Unknown { .. })));
     let (mut data, mut refusals) = (Vec::with_capacity(answers.len()), Vec::new());
     for (place, answer) in answers.into_iter().enumerate() {
         match answer {
-            Ok(sent) => data.push(IdBody { id: sent.id }),
+            Ok(sent) => data.push(IdBody::new(&sent)),
             Err(error @ (SendError::Refused(_) | SendError::Conflict(_))) => refusals.push((place, refused(error))),
             Err(SendError::OthersRefused) => {}
             // What Redis did not store, or not surely, is the whole batch's affair: repeated with its key, it is safe.
+            Err(error) if some_stored => return Err(ApiError::from(error).stored(Stored::Unknown)),
             Err(error) => return Err(error.into()),
         }
     }
     if is_strict && !refusals.is_empty() {
         return Err(all_refused(&refusals));
     }
-    let errors =
-        refusals.iter().map(|(index, error)| BatchFault { index: *index, message: error.message().to_owned() });
+    let errors = refusals.iter().map(|(index, error)| BatchFault {
+        index: *index,
+        message: error.message().to_owned(),
+        faults: error.faults().to_vec(),
+        id: error.id(),
+    });
     Ok(Json(BatchBody { data, errors: (!is_strict).then(|| errors.collect()) }))
 }
 

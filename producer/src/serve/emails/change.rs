@@ -57,7 +57,7 @@ pub(super) async fn reschedule(
     let to = time_in(&document(&payload).await?)?;
     let id = visible(&app, &caller, &id).await?;
     match app.client.reschedule(id, to).await {
-        Ok(Rescheduled::Done) => Ok(changed(id)),
+        Ok(Rescheduled::Done) => Ok(changed(id, false)),
         Ok(Rescheduled::TooLate(state)) => Err(too_late("get another time", state).about(id)),
         Ok(Rescheduled::Unknown) => Err(ApiError::not_found("Email")),
         Err(error @ RescheduleError::TooFar) => Err(ApiError::invalid(format!("scheduled_at: {error}"))),
@@ -103,17 +103,17 @@ pub(super) async fn cancel(
     caller.demand(Scope::Send)?;
     let id = visible(&app, &caller, &id).await?;
     match app.client.cancel(id).await? {
-        // Cancelled before: the wish is fulfilled.
-        Cancelled::Done | Cancelled::TooLate(MailState::Cancelled) => Ok(changed(id)),
+        Cancelled::Done => Ok(changed(id, false)),
+        Cancelled::TooLate(MailState::Cancelled) => Ok(changed(id, true)),
         Cancelled::TooLate(state) => Err(too_late("be cancelled", state).about(id)),
         Cancelled::Unknown => Err(ApiError::not_found("Email")),
     }
 }
 
-fn changed(id: MailId) -> Json<ChangedBody> {
-    Json(ChangedBody { object: "email", id })
+fn changed(id: MailId, known: bool) -> Json<ChangedBody> {
+    Json(ChangedBody { object: "email", id, known })
 }
 
 fn too_late(what: &str, state: MailState) -> ApiError {
-    ApiError::invalid(format!("it is too late: a mail that is {} cannot {what}", state.as_str()))
+    ApiError::invalid(format!("it is too late: a mail that is {} cannot {what}", state.as_str())).in_state(state)
 }

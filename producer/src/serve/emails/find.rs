@@ -109,7 +109,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<EmailBody>, ApiError> {
     caller.demand(Scope::Read)?;
-    let status = status(&app, &caller, &id).await?;
+    let status = seen(&app, &caller, &id).await?;
+    let _turn = app.memory.turn().await;
     let bytes = app.client.queue().mail_bytes(status.id).await?;
     Ok(Json(EmailBody::new(&status, bytes.map(|bytes| read(&bytes)))))
 }
@@ -132,15 +133,16 @@ pub(super) async fn timeline(
     Path(id): Path<String>,
 ) -> Result<Json<TimelineBody>, ApiError> {
     caller.demand(Scope::Read)?;
-    Ok(Json(TimelineBody::of(&status(&app, &caller, &id).await?)))
+    Ok(Json(TimelineBody::of(&seen(&app, &caller, &id).await?)))
 }
 
 /// The id of a mail that this caller may see.
 pub(in crate::serve) async fn visible(app: &App, caller: &Caller, id: &str) -> Result<MailId, ApiError> {
-    Ok(status(app, caller, id).await?.id)
+    Ok(seen(app, caller, id).await?.id)
 }
 
-async fn status(app: &App, caller: &Caller, id: &str) -> Result<MailStatus, ApiError> {
+/// A mail that this caller may see.
+pub(super) async fn seen(app: &App, caller: &Caller, id: &str) -> Result<MailStatus, ApiError> {
     let missing = || ApiError::not_found("Email");
     let id: MailId = id.parse().map_err(|_| missing())?;
     let status = app.client.status(id).await?.ok_or_else(missing)?;

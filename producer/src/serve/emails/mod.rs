@@ -5,6 +5,7 @@ mod change;
 mod dialect;
 mod find;
 pub(super) mod found;
+mod own;
 mod send;
 pub(super) mod shape;
 mod tolerance;
@@ -29,6 +30,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(find::show, change::reschedule))
         .routes(routes!(change::cancel))
         .routes(routes!(find::timeline))
+        .routes(routes!(own::status))
+        .routes(routes!(own::outlooks))
 }
 
 /// What the API reads out of one mail's JSON before it asks who may send it. For fuzzing: it needs no server.

@@ -8,6 +8,7 @@ use axum::{Extension, Json};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::read_json;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::dialect;
 use super::shape::{EmailRequest, SentBody};
@@ -52,10 +53,11 @@ pub(super) async fn send(
         fields.insert("idempotency_key".to_owned(), key.into());
     }
     let draft = draft(mail, &headers, &caller);
-    let job = app.client.admit_one(draft).await.map_err(refused)?;
-    let expected = app.estimates.expect(&job, app.client.queue(), Millis::now()).await;
-    let sent = app.intake.store(job).await?;
-    Ok(Json(answer(&app, sent, &expected).await))
+    let job = payload.in_time(app.client.admit_one(draft)).await?.map_err(refused)?;
+    let expected = payload.in_time(app.estimates.expect(&job, app.client.queue(), Millis::now())).await?;
+    let until = payload.until;
+    let sent = app.intake.store(job, payload).await?;
+    Ok(Json(answer(&app, sent, &expected, until).await))
 }
 
 /// The JSON document in a request's body.
@@ -121,11 +123,12 @@ pub(super) fn refused(error: SendError) -> ApiError {
 }
 
 /// What is told of a mail that Redis has. One that came before is looked up: it may have gone long since.
-async fn answer(app: &App, sent: Sent, expected: &Expected) -> SentBody {
+async fn answer(app: &App, sent: Sent, expected: &Expected, until: Instant) -> SentBody {
     if !sent.known {
         return SentBody::new(&sent, expected.state(), expected.outlook());
     }
-    let place = app.client.queue().outlooks(&[sent.id]).await.ok().and_then(|mut places| places.pop().flatten());
+    let looked_up = tokio::time::timeout_at(until, app.client.queue().outlooks(&[sent.id])).await;
+    let place = looked_up.ok().and_then(Result::ok).and_then(|mut places| places.pop().flatten());
     let (state, outlook) = place.map_or((expected.state(), None), |place| (place.state, place.outlook));
     SentBody::new(&sent, state, outlook)
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::client::Sent;
+use crate::serve::error::FaultBody;
 
 /// A mail to be sent. Unknown fields are refused: a misspelt `bcc` must not be lost in silence.
 #[derive(Deserialize, ToSchema)]
@@ -209,16 +210,15 @@ pub(super) struct SentBody {
     /// Where it stands.
     #[schema(value_type = String, example = "ready")]
     state: MailState,
-    /// The same mail came before with the same key: this is its id, and nothing was stored now.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    known: bool,
+    #[serde(flatten)]
+    more: MoreOfSent,
     #[serde(flatten)]
     prospects: Prospects,
 }
 
 impl SentBody {
     pub(super) fn new(sent: &Sent, state: MailState, outlook: Option<Outlook>) -> Self {
-        Self { id: sent.id, state, known: sent.known, prospects: outlook.into() }
+        Self { id: sent.id, state, more: sent.into(), prospects: outlook.into() }
     }
 }
 
@@ -257,7 +257,36 @@ impl From<Option<Outlook>> for Prospects {
 pub(super) struct IdBody {
     /// Names the mail from here on.
     #[schema(value_type = String, format = Uuid)]
-    pub(super) id: MailId,
+    id: MailId,
+    #[serde(flatten)]
+    more: MoreOfSent,
+}
+
+impl IdBody {
+    pub(super) fn new(sent: &Sent) -> Self {
+        Self { id: sent.id, more: sent.into() }
+    }
+}
+
+/// What is told of a mail that Redis has only where it says something.
+#[derive(Serialize, ToSchema)]
+struct MoreOfSent {
+    /// The same mail came before with the same key: this is its id, and nothing was stored now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    known: bool,
+    /// It is a test mail: nothing is sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    test: bool,
+    /// When it shall go, if that is not now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    scheduled_at: Option<String>,
+}
+
+impl From<&Sent> for MoreOfSent {
+    fn from(sent: &Sent) -> Self {
+        Self { known: sent.known, test: sent.test, scheduled_at: sent.send_at.map(time) }
+    }
 }
 
 /// A batch that Redis has.
@@ -277,6 +306,13 @@ pub(super) struct BatchFault {
     pub(super) index: usize,
     /// All that is wrong with it.
     pub(super) message: String,
+    /// The same, each thing with its field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) faults: Vec<FaultBody>,
+    /// The mail that came before with its idempotency key, if that is what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub(super) id: Option<MailId>,
 }
 
 /// The answer to a change of a mail.
@@ -287,6 +323,9 @@ pub(super) struct ChangedBody {
     /// The mail.
     #[schema(value_type = String, format = Uuid)]
     pub(super) id: MailId,
+    /// It was so before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) known: bool,
 }
 
 /// A time as Resend writes it: RFC 3339 with an offset.

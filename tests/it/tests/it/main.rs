@@ -8,9 +8,16 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "one binary: nothing in it is public")]
 
+mod api_abuse;
+mod api_abuse_bodies;
 mod api_emails;
 mod api_keys;
+mod api_kills;
+mod api_redis_trouble;
+mod api_stop;
 mod api_templates;
+mod client_trouble;
+mod client_ways;
 mod doctor;
 mod doctor_around;
 mod doubt;
@@ -36,6 +43,7 @@ mod secrets_rotation;
 mod sending;
 mod sent;
 mod service_accounts;
+mod siege;
 mod support;
 mod test_mode;
 mod tidy;

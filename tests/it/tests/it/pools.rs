@@ -317,7 +317,7 @@ async fn with_several_shards_a_mail_stays_among_the_accounts_of_its_own() {
     assert!(left.len() > 1, "the accounts lie in several shards");
     let members = accounts.iter().map(|(id, _)| id.clone()).collect();
     queue.put_pool(&Pool { name: "shop".parse().unwrap(), accounts: members }).await.unwrap();
-    let client = postroom::Client::over(queue.clone());
+    let client = postroom::DirectClient::over(queue.clone());
     let mail = |key: Option<String>, headers: serde_json::Value| {
         serde_json::json!({ "from": "shop@example.com", "to": "ann@example.org", "text": "Hi", "pool": "shop",
             "idempotency_key": key, "headers": headers })
@@ -330,7 +330,7 @@ async fn with_several_shards_a_mail_stays_among_the_accounts_of_its_own() {
         let sent = client.send(mail(key.clone(), none())).await.unwrap();
         assert_eq!(shard(&status(&queue, sent.id).await.account), sent.id.shard());
         // Another client has read the accounts anew: what is left has changed, the shard of the key has not.
-        let again = postroom::Client::over(queue.clone()).send(mail(key, none())).await.unwrap();
+        let again = postroom::DirectClient::over(queue.clone()).send(mail(key, none())).await.unwrap();
         assert_eq!((again.id, again.known), (sent.id, true));
     }
     // An answer goes to the shard of the mail that it answers, and to the same account.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom::{Client, Draft, SendError, Sent};
+use postroom::{DirectClient, Draft, SendError, Sent};
 use postroom_it::{PATIENCE, Process, Rig, mail_json, until};
 use postroom_shared::account::{AccountId, Pause};
 use postroom_shared::id::MailId;
@@ -25,14 +25,14 @@ const QUICK: [(&str, &str); 4] = [
 struct Setting {
     rig: Rig,
     queue: Queue,
-    client: Client,
+    client: DirectClient,
 }
 
 impl Setting {
     async fn start() -> Self {
         let rig = Rig::start().await.unwrap();
         let queue = rig.queue().await.unwrap();
-        Self { rig, client: Client::over(queue.clone()), queue }
+        Self { rig, client: DirectClient::over(queue.clone()), queue }
     }
 
     fn worker(&self, further: &[(&str, &str)]) -> Process {

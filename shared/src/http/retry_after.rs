@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Millis;
 
 /// How long to wait; nothing if it cannot be read. A date that has passed is no time.
-pub(super) fn parse(text: &str, now: Millis) -> Option<Duration> {
+pub fn parse_retry_after(text: &str, now: Millis) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -34,7 +34,7 @@ mod tests {
             ("", None),
             ("99999999999999999999999", None),
         ] {
-            assert_eq!(parse(text, now), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(parse_retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
         }
     }
 }
