@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn bytes_given_as_numbers_become_base64() {
-        let text = r#"[{"attachments": [{"content": [104, 105]}, {"content": {"type": "Buffer", "data": [255.0, 0]}}]}]"#;
+        let text =
+            r#"[{"attachments": [{"content": [104, 105]}, {"content": {"type": "Buffer", "data": [255.0, 0]}}]}]"#;
         let value = read(text.as_bytes()).unwrap();
         assert_eq!(value[0]["attachments"][0]["content"], "aGk=");
         assert_eq!(value[0]["attachments"][1]["content"]["data"], "/wA=");
