@@ -74,7 +74,9 @@ impl Twice {
     fn content<'de, A: SeqAccess<'de>>(&mut self, mut items: A) -> Result<Value, A::Error> {
         let (mut bytes, mut wrong) = (Vec::new(), false);
         while let Some(item) = items.next_element::<Value>()? {
-            let byte = item.as_u64().and_then(|number| u8::try_from(number).ok());
+            // JSON has one sort of numbers: 64.0 is 64.
+            let whole = |number: &f64| number.fract() == 0.0 && (0.0..=255.0).contains(number);
+            let byte = item.as_f64().filter(whole).map(|number| number as u8);
             wrong |= byte.is_none();
             bytes.push(byte.unwrap_or(0));
         }
@@ -194,7 +196,8 @@ mod tests {
 
     #[test]
     fn bytes_given_as_numbers_become_base64() {
-        let text = r#"[{"attachments": [{"content": [104, 105]}, {"content": {"type": "Buffer", "data": [255, 0]}}]}]"#;
+        let text =
+            r#"[{"attachments": [{"content": [104, 105]}, {"content": {"type": "Buffer", "data": [255.0, 0]}}]}]"#;
         let value = read(text.as_bytes()).unwrap();
         assert_eq!(value[0]["attachments"][0]["content"], "aGk=");
         assert_eq!(value[0]["attachments"][1]["content"]["data"], "/wA=");

@@ -22,6 +22,7 @@ pub(super) struct EmailRequest {
     #[schema(example = "Shop <shop@example.com>")]
     from: String,
     /// Recipients, at most 100 over to, cc and bcc.
+    #[schema(example = "delivered@postroom.test")]
     to: Option<Addresses>,
     /// Recipients that are shown as copied.
     cc: Option<Addresses>,
@@ -33,6 +34,7 @@ pub(super) struct EmailRequest {
     #[schema(example = "Your order 1001")]
     subject: Option<String>,
     /// The body as plain text.
+    #[schema(example = "Thank you.")]
     text: Option<String>,
     /// The body as HTML. Give text, html or both, or a template.
     html: Option<String>,
@@ -157,7 +159,7 @@ enum Priority {
 struct AttachmentRequest {
     /// Its name, as the receiver sees it; default: `attachment-1` and so on.
     #[schema(example = "invoice.pdf")]
-    filename: Option<String>,
+    filename: Option<Filename>,
     /// Its bytes in base64, or as numbers (JavaScript's Buffer is understood, too).
     #[schema(example = "SGVsbG8=")]
     content: Content,
@@ -167,14 +169,28 @@ struct AttachmentRequest {
     content_id: Option<String>,
 }
 
+/// A file's name; false: none, as Node's clients may say.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes")]
+enum Filename {
+    Name(String),
+    No(bool),
+}
+
 /// Bytes of a file.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "describes")]
 enum Content {
     Base64(String),
-    Bytes(Vec<u8>),
+    Bytes(Vec<Byte>),
 }
+
+#[derive(Deserialize, ToSchema)]
+#[schema(minimum = 0, maximum = 255)]
+#[expect(dead_code, reason = "describes")]
+struct Byte(u8);
 
 /// A mark of the app's own.
 #[derive(Serialize, ToSchema)]

@@ -37,6 +37,7 @@ async fn ask(api: &Api, folder: &Path, key: &str, seconds: u64, checks: &[&str])
     command.current_dir(folder).arg("--config-file").arg(settings).arg("run").arg(document).args(["--url", &api.base]);
     command.args(["--max-time", &seconds.to_string(), "--seed", &number("OPENAPI_SEED", 2026).to_string()]);
     command.args(["--no-color", "--generation-database", "none", "--request-timeout", "10", "--workers", "2"]);
+    // Not `--checks all`: that would win over the exceptions in the settings. All of them are on by default.
     command.args(["--continue-on-failure", "--suppress-health-check", "all"]).args(checks);
     if !key.is_empty() {
         command.args(["-H", &format!("Authorization: Bearer {key}")]);
@@ -65,8 +66,8 @@ async fn every_answer_is_one_that_the_document_tells() {
     let (admin, bound) = (key(&["--admin"]).await, key(&["--account", SHOP]).await);
     let seconds = number("OPENAPI_SECONDS", 60);
     // Everything; what a key without admin may see of one account; and nothing.
-    ask(&api, rig.folder(), &admin, seconds * 7 / 10, &["--checks", "all"]).await;
-    ask(&api, rig.folder(), &bound, seconds * 2 / 10, &["--checks", "all"]).await;
+    ask(&api, rig.folder(), &admin, seconds * 7 / 10, &[]).await;
+    ask(&api, rig.folder(), &bound, seconds * 2 / 10, &[]).await;
     let refused = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
     ask(&api, rig.folder(), "", seconds / 10, &["--checks", refused]).await;
     // The server lives, and takes mail.
