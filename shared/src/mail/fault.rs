@@ -41,7 +41,10 @@ impl Faults {
     /// Takes one more, as long as there is room.
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         if self.0.len() < KEPT {
-            self.0.push(Fault { field: field.into(), message: message.into() });
+            // A path may hold a name that the caller chose, such as a header's.
+            let field: String = field.into();
+            let field = if field.contains('@') { mask_addresses(&field) } else { field };
+            self.0.push(Fault { field, message: message.into() });
         }
     }
 

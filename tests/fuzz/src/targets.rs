@@ -47,7 +47,7 @@ fn template(bytes: &[u8]) {
         }
         Err(told) => {
             assert!(!told.is_empty());
-            told.iter().for_each(|fault| faults::check(fault));
+            told.iter().for_each(faults::check);
         }
     }
 }

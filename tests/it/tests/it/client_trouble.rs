@@ -208,20 +208,3 @@ async fn the_server_says_when_to_come_again() {
     client.send(mail(None)).await.unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(900));
 }
-
-#[tokio::test]
-async fn a_batch_that_is_too_large_goes_in_halves() {
-    let rig = Rig::start().await.unwrap();
-    rig.add_account(SHOP).await.unwrap();
-    let api = rig.serve(&[("POSTROOM_API_BODY_LIMIT", "64KiB")]).await.unwrap();
-    let mut mails = vec![mail(None); 100];
-    for mail in &mut mails {
-        mail["text"] = json!("x".repeat(3_000));
-    }
-    mails[40]["text"] = json!("x".repeat(70_000));
-    let sent = client(&api.base, &api.key, PATIENCE).send_many(mails).await;
-    for (number, one) in sent.iter().enumerate() {
-        assert_eq!(word(one), if number == 40 { "refused" } else { "sent" }, "{number}: {one:?}");
-    }
-    assert_eq!(stored(&rig).await, 99);
-}

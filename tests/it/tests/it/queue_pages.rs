@@ -97,13 +97,13 @@ async fn over_several_shards_all_mails_have_one_order() {
 async fn mails_that_come_in_or_go_meanwhile_neither_hide_nor_repeat_others() {
     let (_redis, queue) = queue().await;
     let alice = account(&queue, "alice@example.com").await;
-    let mut newest_first = push_some(&queue, &[alice.clone()], 50).await;
+    let mut newest_first = push_some(&queue, std::slice::from_ref(&alice), 50).await;
     newest_first.reverse();
     let page = queue.page(&of(10)).await.unwrap();
     // One that comes in later but was made long before, by a clock that is behind, is a new one all the same.
     let late = NewJob { id: queue.new_id(&alice, Millis(Millis::now().0 - 60_000)), ..job(&queue, &alice) };
-    push(&queue, &[late.clone()]).await;
-    push_some(&queue, &[alice.clone()], 5).await;
+    push(&queue, std::slice::from_ref(&late)).await;
+    push_some(&queue, std::slice::from_ref(&alice), 5).await;
     let rest = PageQuery { after: page.next, ..of(10) };
     assert_eq!(walk(&queue, rest.clone()).await, newest_first[10..]);
     // The mail at the place is gone; its entry in the index is not.
@@ -131,7 +131,7 @@ async fn a_filter_shows_what_fits_and_says_when_it_gave_up() {
     for id in [&alice, &bob] {
         account(&queue, id.reveal()).await;
     }
-    let first = push_some(&queue, &[bob.clone()], 3).await;
+    let first = push_some(&queue, std::slice::from_ref(&bob), 3).await;
     queue.cancel(first[1]).await.unwrap();
     let many: Vec<NewJob> = (0..10_500).map(|_| job(&queue, &alice)).collect();
     push(&queue, &many).await;
@@ -155,7 +155,7 @@ async fn what_is_left_of_a_mail_tells_its_recipients_apart() {
         &json!({ "from": "Alice <alice@example.com>", "to": "a@x.example", "cc": ["b@x.example", "A@x.example"],
                  "bcc": "c@x.example", "subject": "Hi", "text": body, "tags": ["t"] }),
     );
-    push(&queue, &[new.clone()]).await;
+    push(&queue, std::slice::from_ref(&new)).await;
     let kinds = |page: &Page| page.mails[0].recipients.iter().map(|one| one.kind).collect::<Vec<_>>();
     let page = queue.page(&of(1)).await.unwrap();
     assert_eq!(kinds(&page), [RecipientKind::To, RecipientKind::Cc, RecipientKind::Bcc]);

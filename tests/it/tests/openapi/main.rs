@@ -2,7 +2,13 @@
 //! ones, and looks whether each answer is one that the document tells. `make test-openapi`.
 //!
 //! `OPENAPI_SECONDS` says for how long (60 by default), `OPENAPI_SEED` from which number its dice start.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what failed by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what failed by failing"
+)]
 #![allow(missing_docs, reason = "one binary: nothing in it is public")]
 
 use std::path::{Path, PathBuf};
@@ -58,10 +64,9 @@ async fn every_answer_is_one_that_the_document_tells() {
     }
     let api = rig.serve(&[]).await.unwrap();
     let _worker = rig.worker(&[]).unwrap();
-    let key = |arguments: &[&str]| {
+    let key = async |arguments: &[&str]| {
         let arguments = [&["create", "schemathesis"], arguments, &FAST].concat();
-        let rig = &rig;
-        async move { rig.key(&arguments).await.unwrap() }
+        rig.key(&arguments).await.unwrap()
     };
     let (admin, bound) = (key(&["--admin"]).await, key(&["--account", SHOP]).await);
     let seconds = number("OPENAPI_SECONDS", 60);
