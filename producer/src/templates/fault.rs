@@ -42,10 +42,12 @@ impl TemplateFault {
 impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, message } = self;
-        match line {
-            Some(line) => write!(f, "{file}, line {line}: {message}"),
-            None => write!(f, "{file}: {message}"),
-        }
+        let told = match line {
+            Some(line) => format!("{file}, line {line}: {message}"),
+            None => format!("{file}: {message}"),
+        };
+        // A template may name a part as it likes: whatever would change a terminal or a log is told as a blank.
+        f.write_str(&told.replace(char::is_control, " "))
     }
 }
 
