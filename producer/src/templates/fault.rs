@@ -46,8 +46,8 @@ impl fmt::Display for TemplateFault {
             Some(line) => format!("{file}, line {line}: {message}"),
             None => format!("{file}: {message}"),
         };
-        // A template may name a part as it likes: whatever would change a terminal or a log is told as a blank.
-        f.write_str(&told.replace(char::is_control, " "))
+        // A template may name a part as it likes: an address is masked, and what would change a terminal or a log is a blank.
+        f.write_str(&mask_addresses(&told.replace(char::is_control, " ")))
     }
 }
 
