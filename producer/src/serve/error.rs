@@ -218,7 +218,7 @@ fn name_of(faults: &[FaultBody]) -> &'static str {
     let all = |is: fn(&FaultBody) -> bool| !faults.is_empty() && faults.iter().all(is);
     if all(|fault| fault.field.contains("attachments")) {
         "invalid_attachment"
-    } else if all(|fault| fault.message.starts_with("missing") || fault.message.starts_with("no ")) {
+    } else if all(|fault| ["missing", "no recipient", "no body"].iter().any(|start| fault.message.starts_with(start))) {
         "missing_required_field"
     } else {
         "validation_error"

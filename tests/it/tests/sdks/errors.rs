@@ -22,7 +22,12 @@ fn python(api: &Api) -> bool {
 }
 
 async fn without_a_key_or_with_a_wrong_one_nothing_is_served(api: Api) {
-    let missing = api.sdk.call("", send(&mail("x"))).await.refused(401, "missing_api_key");
+    // The asynchronous client of Python cannot write a header without a key: it gets another wrong one.
+    let (none, status, name) = match api.sdk.kind() {
+        Kind::PythonAsync => ("pr_live_none", 403, "invalid_api_key"),
+        Kind::Node | Kind::NodeBefore637 | Kind::Python | Kind::Rust => ("", 401, "missing_api_key"),
+    };
+    let missing = api.sdk.call(none, send(&mail("x"))).await.refused(status, name);
     let mut wrong = api.server.key.clone();
     let last = if wrong.ends_with('a') { 'b' } else { 'a' };
     wrong.pop();
@@ -32,7 +37,7 @@ async fn without_a_key_or_with_a_wrong_one_nothing_is_served(api: Api) {
     for key in [wrong.as_str(), unknown, "re_123456789"] {
         failures.push(api.sdk.call(key, send(&mail("x"))).await.refused(403, "invalid_api_key"));
     }
-    if python(&api) {
+    if api.sdk.kind() == Kind::Python {
         assert_eq!(
             (&missing.all["class"], &failures[0].all["class"]),
             (&json!("MissingApiKeyError"), &json!("InvalidApiKeyError"))
