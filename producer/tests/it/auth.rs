@@ -1,14 +1,11 @@
 //! Who is let in by the HTTP API: good keys only, a revoked one not for a moment longer, and none too often.
 
-#![cfg(feature = "serve")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::Redis;
+use crate::support::wire::{Subscriptions, Wire};
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
@@ -18,8 +15,6 @@ use postroom::serve::{Caller, KeyRing, RingSettings, demand_key};
 use postroom_shared::api_keys::{ApiKey, ApiKeys, NewKey, Scope, SecretKey};
 use postroom_shared::settings::{RedisSettings, Source};
 use postroom_shared::store::Store;
-use support::Redis;
-use support::wire::{Subscriptions, Wire};
 use tower::ServiceExt as _;
 
 /// No test waits so long: only being told makes a ring forget.

@@ -1,11 +1,7 @@
 //! Pools on the command line: put, list, show, remove; which mails a pool takes.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::Redis;
 use serde_json::{Value, json};
-use support::Redis;
 
 const A: &str = "a@example.com";
 const B: &str = "b@example.com";

@@ -1,12 +1,8 @@
 //! Templates from the folder in an app's git to the mail: on the command line, from Rust, over time.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::Redis;
 use postroom::{DirectClient, NewMail, SendError};
 use serde_json::{Value, json};
-use support::Redis;
 
 const SHOP: &str = "shop@example.com";
 
@@ -47,7 +43,7 @@ fn mail(more: Value) -> String {
     mail.to_string()
 }
 
-fn send(redis: &Redis, more: Value) -> support::Ran {
+fn send(redis: &Redis, more: Value) -> crate::support::Ran {
     redis.run_with(&["send", "-"], &[], &mail(more))
 }
 

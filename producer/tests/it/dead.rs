@@ -1,17 +1,13 @@
 //! `postroom dead` and `mail show --raw` against a real Redis, without a worker program.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use crate::support::{Ran, Redis};
 use postroom_shared::queue::{Claim, Outcome, Queue, SessionId, Settlement};
 use postroom_shared::reason::Reason;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use serde_json::{Value, json};
-use support::{Ran, Redis};
 
 const SHOP: &str = "shop@example.com";
 const NEWS: &str = "news@example.com";

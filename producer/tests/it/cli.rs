@@ -1,13 +1,9 @@
 //! The program `postroom` against a real Redis, without a worker.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::io::Read as _;
 
+use crate::support::{CREDENTIALS, KEY, Redis};
 use serde_json::{Value, json};
-use support::{CREDENTIALS, KEY, Redis};
 
 const SHOP: &str = "shop@example.com";
 

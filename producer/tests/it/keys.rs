@@ -1,12 +1,8 @@
 //! API keys on the command line: create, list, revoke; what is printed where.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::Redis;
 use postroom_shared::api_keys::{Mode, SecretKey};
 use serde_json::{Value, json};
-use support::Redis;
 
 const ACCOUNT: &str = "shop@example.com";
 

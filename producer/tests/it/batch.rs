@@ -1,14 +1,10 @@
 //! Several mails under one idempotency key, against a real Redis, without a worker.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::Redis;
 use postroom::{DirectClient, Draft, MailId, MailState, NewMail, SendError, Sent};
 use postroom_shared::account::Account;
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use serde_json::json;
-use support::Redis;
 
 /// A producer of its own, with eight accounts in several shards.
 async fn producer(redis: &Redis) -> DirectClient {

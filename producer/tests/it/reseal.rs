@@ -1,11 +1,7 @@
 //! `postroom account reseal`, without a worker.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::{KEY, Redis};
 use serde_json::json;
-use support::{KEY, Redis};
 
 const OTHER: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
 

@@ -1,13 +1,9 @@
 //! What `send`, `mail show` and `account show` say about when a mail goes, without a worker and with the sign of one.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
+use crate::support::Redis;
 use postroom_shared::queue::{Queue, SessionId};
 use postroom_shared::settings::{LimitSettings, RedisSettings, Source};
 use serde_json::{Value, json};
-use support::Redis;
 
 const SHOP: &str = "shop@example.com";
 

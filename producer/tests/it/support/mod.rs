@@ -1,7 +1,5 @@
 //! A private Redis, and the built program run against it.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "tests; each binary uses its part")]
-
 pub(crate) mod wire;
 
 use std::io::{BufRead as _, BufReader, Write as _};

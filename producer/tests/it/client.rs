@@ -1,15 +1,11 @@
 //! The client that apps use, against a real Redis, without a worker.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::Redis;
 use postroom::{Cancelled, DirectClient, Draft, MailId, MailState, Millis, NewMail, Rescheduled, SendError};
 use postroom_shared::account::Account;
 use serde_json::json;
-use support::Redis;
 
 fn account(id: &str) -> Account {
     Account::new(id.parse().unwrap())
