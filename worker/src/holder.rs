@@ -5,12 +5,12 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use postroom_shared::account::{AccountId, Pause};
-use postroom_shared::queue::{AccountError, Queue, Settlement};
+use postroom_shared::queue::{AccountError, Held, Queue, Settlement};
 use postroom_shared::reason::Reason;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -27,6 +27,8 @@ pub struct Order {
     pub step: AccountStep,
     /// What a person is told.
     pub note: String,
+    /// When the attempt began: a person who resumes the account later knows better.
+    pub began: Instant,
     /// Settled when that is done.
     pub settlement: Settlement,
     /// Keeps the account's other mails waiting until then.
@@ -52,26 +54,30 @@ async fn carry_out(queue: &Queue, order: &Order) {
     let (account, note) = (&order.account, &order.note);
     match order.step {
         AccountStep::Nothing => {}
-        AccountStep::Hold { reason, pause, used_up } => hold(queue, account, reason, note, pause, used_up).await,
+        AccountStep::Hold { reason, pause, used_up } => {
+            if used_up {
+                until_stored(account, || queue.correct_ledger(account)).await;
+            }
+            hold(queue, order, reason, pause).await;
+        }
         AccountStep::HoldClient => {
-            if let Some(accounts) = until_stored(account, || queue.hold_client(account, note)).await {
+            let stored = until_stored(account, || queue.hold_client(account, note, order.began.elapsed())).await;
+            if let Some(accounts) = stored {
                 warn!(account.hash = %account.hashed(), accounts, "the OAuth2 client is refused: its accounts are held");
             }
         }
     }
 }
 
-async fn hold(queue: &Queue, account: &AccountId, reason: Reason, note: &str, pause: Pause, used_up: bool) {
-    if used_up {
-        until_stored(account, || queue.correct_ledger(account)).await;
-    }
-    let (hash, reason_word) = (account.hashed(), reason.as_str());
-    match until_stored(account, || queue.hold(account, reason, note, pause)).await {
-        Some(Some(until)) => {
-            warn!(account.hash = %hash, reason = reason_word, %until, "the account is held; it goes on by itself");
-        }
-        Some(None) => warn!(account.hash = %hash, reason = reason_word, "the account is held until a person acts"),
-        None => {}
+async fn hold(queue: &Queue, order: &Order, reason: Reason, pause: Pause) {
+    let (account, note) = (&order.account, &order.note);
+    let ask = || queue.hold_after_attempt(account, reason, note, pause, order.began.elapsed());
+    let Some(held) = until_stored(account, ask).await else { return };
+    let (hash, reason) = (account.hashed(), reason.as_str());
+    match held {
+        Held::Until(until) => warn!(account.hash = %hash, reason, %until, "the account is held; it goes on by itself"),
+        Held::UntilAPerson => warn!(account.hash = %hash, reason, "the account is held until a person acts"),
+        Held::Outdated => info!(account.hash = %hash, reason, "refused, but resumed since: the account is not held"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
@@ -69,6 +70,7 @@ struct Claim {
     fence: u64,
     attempt: u32,
     claimed: Millis,
+    began: Instant,
     recipients: Option<Recipients>,
     count: usize,
     begun: Begun,
@@ -85,6 +87,7 @@ impl Claim {
             fence: claimed.fence,
             attempt: claimed.attempts + 1,
             claimed: claimed.claimed,
+            began: Instant::now(),
             recipients: claimed.recipients.clone(),
             count: job.as_ref().map_or(0, |job| job.recipients.len()),
             begun: claimed.begun.clone(),
@@ -177,14 +180,14 @@ impl SettleLayer {
         if !attempted.is_quiet() {
             tell(&claim, &attempted, &step, now);
         }
-        let (account, account_step) = (claim.account.clone(), step.account);
+        let (account, account_step, began) = (claim.account.clone(), step.account, claim.began);
         let (note, refusal) = (std::mem::take(&mut attempted.note), attempted.refusal.take());
         let settlement = settlement(claim, attempted, step, now);
         let gone = "the worker takes no more turns";
         match account_step {
             AccountStep::Nothing => self.settlements.send(settlement).map_err(|_| gone.into()),
             AccountStep::Hold { .. } | AccountStep::HoldClient => {
-                let order = Order { account, step: account_step, note, settlement, refusal };
+                let order = Order { account, step: account_step, note, began, settlement, refusal };
                 self.orders.send(order).map_err(|_| gone.into())
             }
         }

@@ -26,6 +26,23 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
+/// What became of a hold because of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It ends by itself, at that time.
+    Until(Millis),
+    /// It ends when a person acts.
+    UntilAPerson,
+    /// The account was resumed or added anew after the attempt had begun: it is not held.
+    Outdated,
+}
+
+/// What the script answered.
+enum Answer {
+    Done(String),
+    Outdated,
+}
+
 impl Queue {
     /// Adds an account, or renews it: its holds end, and it is tried with one mail first. So are those of the other accounts
     /// of its client that were held because of the client.
@@ -128,26 +145,68 @@ impl Queue {
         note: &str,
         pause: Pause,
     ) -> Result<Option<Millis>, AccountError> {
+        match self.call_hold(id, reason, note, pause, None).await? {
+            Held::Until(until) => Ok(Some(until)),
+            Held::UntilAPerson | Held::Outdated => Ok(None),
+        }
+    }
+
+    /// [`hold`](Self::hold) because of what an attempt showed that began so long ago: not if the account was resumed or
+    /// added anew since, for the attempt says nothing of what a person has mended.
+    ///
+    /// # Errors
+    /// If there is no such account or Redis did not do it.
+    pub async fn hold_after_attempt(
+        &self,
+        id: &AccountId,
+        reason: Reason,
+        note: &str,
+        pause: Pause,
+        age: Duration,
+    ) -> Result<Held, AccountError> {
+        self.call_hold(id, reason, note, pause, Some(age)).await
+    }
+
+    async fn call_hold(
+        &self,
+        id: &AccountId,
+        reason: Reason,
+        note: &str,
+        pause: Pause,
+        age: Option<Duration>,
+    ) -> Result<Held, AccountError> {
         let (least, most) = match pause {
             Pause::UntilAPerson => ("-1".to_owned(), "0".to_owned()),
             Pause::For { least, most } => (millis(least).to_string(), millis(most).to_string()),
         };
-        let answer = self.call_account("hold", id, &[reason.as_str().to_owned(), note.to_owned(), least, most]).await?;
-        Ok(answer.parse().ok().filter(|until| *until > 0).map(Millis))
+        let age = age.map(|age| millis(age).to_string()).unwrap_or_default();
+        let details = [reason.as_str().to_owned(), note.to_owned(), least, most, age];
+        match self.call_account("hold", id, &details).await? {
+            Answer::Done(until) => {
+                Ok(until.parse().ok().filter(|until| *until > 0).map_or(Held::UntilAPerson, |it| Held::Until(Millis(it))))
+            }
+            Answer::Outdated => Ok(Held::Outdated),
+        }
     }
 
-    /// Holds every account of this account's OAuth2 client, because the client itself is refused. Answers how many.
+    /// Holds every account of this account's OAuth2 client, because an attempt that began so long ago showed that the client
+    /// itself is refused. Answers how many: none, if the account was resumed since.
     ///
     /// # Errors
     /// If there is no such account or Redis did not do it.
-    pub async fn hold_client(&self, id: &AccountId, note: &str) -> Result<usize, AccountError> {
+    pub async fn hold_client(&self, id: &AccountId, note: &str, age: Duration) -> Result<usize, AccountError> {
         let known = self.account(id).await?.ok_or(AccountError::Unknown)?;
-        self.hold(id, Reason::Client, note, Pause::UntilAPerson).await?;
+        let hold = |id: AccountId| async move {
+            self.hold_after_attempt(&id, Reason::Client, note, Pause::UntilAPerson, age).await
+        };
+        if hold(id.clone()).await? == Held::Outdated {
+            return Ok(0);
+        }
         let mut held = 1;
         for other in self.siblings(&known).await? {
-            match self.hold(&other, Reason::Client, note, Pause::UntilAPerson).await {
-                Ok(_) => held += 1,
-                Err(AccountError::Unknown) => {}
+            match hold(other).await {
+                Ok(Held::Outdated) | Err(AccountError::Unknown) => {}
+                Ok(Held::Until(_) | Held::UntilAPerson) => held += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -240,7 +299,7 @@ impl Queue {
         Ok(())
     }
 
-    async fn call_account(&self, what: &str, id: &AccountId, details: &[String]) -> Result<String, AccountError> {
+    async fn call_account(&self, what: &str, id: &AccountId, details: &[String]) -> Result<Answer, AccountError> {
         let keys = self.store.keys_of(id);
         let mut call = self.scripts.account.call(&keys);
         call.arg(what).arg(id.reveal());
@@ -250,7 +309,8 @@ impl Queue {
         let answer: Result<Vec<String>, _> = call.invoke_async(&mut self.store.connection()).await;
         let answer = answer.map_err(StoreError::from)?;
         match answer.first().map(String::as_str) {
-            Some("ok") => Ok(answer.get(1).cloned().unwrap_or_default()),
+            Some("ok") => Ok(Answer::Done(answer.get(1).cloned().unwrap_or_default())),
+            Some("outdated") => Ok(Answer::Outdated),
             Some("no_account") => Err(AccountError::Unknown),
             other => Err(wrong(format!("{other:?} to a change of an account")).into()),
         }

@@ -1,8 +1,10 @@
 -- Changes an account. ARGV: what (put|change|hold|used_up|resume|remove), account, then
 -- put, change: kind, aliases (JSON), connections or '', limit or '', recipients or '', share, rate or '', burst or '',
 --   client or '', messages in 24 hours, recipients in 24 hours or '';
--- hold: reason, note, least (ms, -1: until a person acts), most (ms); resume: reason or '' (all).
--- Answers {'ok', until (ms, of hold; 0: open)}, {'no_account'}, or for remove {'more'} while mails are still being buried.
+-- hold: reason, note, least (ms, -1: until a person acts), most (ms), how long ago the attempt began that showed it (ms; '':
+--   a person holds); resume: reason or '' (all).
+-- Answers {'ok', until (ms, of hold; 0: open)}, {'outdated'} for what was seen before the account was resumed, {'no_account'},
+-- or for remove {'more'} while mails are still being buried.
 
 local what, a = ARGV[1], ARGV[2]
 local key = ACCOUNT .. a
@@ -57,12 +59,16 @@ elseif not account(a).exists then
 end
 
 if what == 'put' or what == 'resume' then
-  -- A person says that it may work now: nobody need wait for the token endpoint any more.
+  -- A person says that it may work now: nobody need wait for the token endpoint any more, and what was refused before says
+  -- nothing of it.
   redis.call('DEL', TOKEN_REST .. a, TOKEN_FORCED .. a)
+  redis.call('HSET', key, 'resumed', string.format('%.0f', now))
 end
 if what == 'put' then
   write_causes(a, {})
 elseif what == 'hold' then
+  local age, resumed = tonumber(ARGV[7]), redis.call('HGET', key, 'resumed')
+  if age and resumed and now - age < tonumber(resumed) then return { 'outdated' } end
   answer = string.format('%.0f', hold_account(a, ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])))
 elseif what == 'used_up' then
   local it = change(a)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postroom_shared::account::{Account, AccountId, Pause};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Priority;
-use postroom_shared::queue::{NewJob, Outcome, Queue};
+use postroom_shared::queue::{Held, NewJob, Outcome, Queue};
 use postroom_shared::reason::Reason;
 
 use crate::support::{Session, account, connect, job, prove, queue, queue_with};
@@ -289,7 +289,7 @@ async fn a_client_that_is_refused_holds_all_its_accounts_and_no_other() {
     let alice = limited(&queue, "alice@example.com", with_client("one")).await;
     let bob = limited(&queue, "bob@example.com", with_client("one")).await;
     let carol = limited(&queue, "carol@example.com", with_client("two")).await;
-    assert_eq!(queue.hold_client(&alice, "invalid_client").await.unwrap(), 2);
+    assert_eq!(queue.hold_client(&alice, "invalid_client", Duration::ZERO).await.unwrap(), 2);
     let held = |id: AccountId| {
         let queue = queue.clone();
         async move { queue.account(&id).await.unwrap().unwrap().hold().map(|hold| hold.reason) }
@@ -298,4 +298,24 @@ async fn a_client_that_is_refused_holds_all_its_accounts_and_no_other() {
     assert_eq!((held(bob.clone()).await, held(carol).await), (Some(Reason::Client), None));
     queue.resume(&alice).await.unwrap();
     assert_eq!((held(alice).await, held(bob).await), (None, None));
+}
+
+#[tokio::test]
+async fn what_was_refused_before_a_person_resumed_holds_nobody() {
+    let (_redis, queue) = queue().await;
+    let with_client = |account: &mut Account| account.client = Some("one".to_owned());
+    let alice = limited(&queue, "alice@example.com", with_client).await;
+    let bob = limited(&queue, "bob@example.com", with_client).await;
+    queue.resume(&alice).await.unwrap();
+    let refused = |age: Duration| queue.hold_after_attempt(&alice, Reason::Consent, "gone", Pause::UntilAPerson, age);
+    assert_eq!(refused(Duration::from_secs(600)).await.unwrap(), Held::Outdated);
+    assert_eq!(queue.hold_client(&alice, "invalid_client", Duration::from_secs(600)).await.unwrap(), 0);
+    for account in [&alice, &bob] {
+        assert!(queue.account(account).await.unwrap().unwrap().hold().is_none());
+    }
+    assert_eq!(refused(Duration::ZERO).await.unwrap(), Held::UntilAPerson);
+    // A person needs no attempt.
+    queue.resume(&alice).await.unwrap();
+    queue.hold(&alice, Reason::Operator, "a test", Pause::UntilAPerson).await.unwrap();
+    assert!(queue.account(&alice).await.unwrap().unwrap().hold().is_some());
 }

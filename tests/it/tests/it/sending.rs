@@ -237,6 +237,22 @@ async fn a_revoked_consent_holds_the_account_until_it_is_added_again() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_was_on_its_way_when_a_person_resumed_holds_nobody() {
+    let setup = setup().await;
+    let words = "550 5.4.5 Daily user sending limit exceeded. - gsmtp";
+    let slow = setup.rig.sandbox.add_fault(Fault::new(Stage::Data, Action::DelayMs(2_000)).times(1)).unwrap();
+    setup.rig.sandbox.add_fault(Fault::new(Stage::Final, Action::reply(words)).times(1)).unwrap();
+    let worker = setup.rig.worker(QUICK).unwrap();
+    let id = setup.send("x@example.org", "1").await;
+    let fired = || setup.rig.sandbox.faults().iter().any(|view| view.id == slow && view.fired > 0);
+    until("the mail to be under way", PATIENCE, || async { Ok(fired().then_some(())) }).await.unwrap();
+    setup.queue.resume(&setup.alice).await.unwrap();
+    setup.ends_as(id, MailState::Sent).await;
+    assert!(setup.queue.account(&setup.alice).await.unwrap().unwrap().hold().is_none());
+    assert!(worker.log().contains("resumed since"), "{}", worker.log());
+}
+
+#[tokio::test]
 async fn a_login_that_is_refused_with_a_fresh_token_holds_the_account() {
     let setup = setup().await;
     let words = "535-5.7.8 Username and Password not accepted.\n535 5.7.8 Learn more - gsmtp";
