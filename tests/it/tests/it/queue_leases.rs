@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postroom_it::{PATIENCE, until};
 use postroom_shared::clock::Millis;
-use postroom_shared::queue::{Beat, MailState, Outcome, Queue, Recipients, Settled, Wake, What};
+use postroom_shared::queue::{Beat, MailState, Outcome, Queue, Recipients, Settled, Settlement, Wake, What};
 use postroom_shared::reason::Reason;
 
 use crate::support::{LEASE, Session, account, counted, job, queue, queue_with, settlement};
@@ -68,6 +68,25 @@ async fn a_delivery_counts_even_after_the_lease_was_lost_and_a_second_one_is_tol
     assert!(alive.claim(5).await.jobs.is_empty());
     let stats = queue.stats().await.unwrap();
     assert_eq!((stats.states["sent"], stats.states["sending"], stats.states["ready"], stats.doubled), (2, 0, 0, 1));
+}
+
+#[tokio::test]
+async fn what_is_found_in_sent_after_the_lease_was_lost_overrules_nobody() {
+    let (_redis, queue) = queue().await;
+    let alice = account(&queue, "alice@example.com").await;
+    let new = job(&queue, &alice);
+    queue.push(&new).await.unwrap();
+    let dead = Session::open_for(&queue, SHORT).await;
+    let alive = Session::open_for(&queue, SHORT).await;
+    let first = dead.claim(1).await.jobs.remove(0);
+    assert!(dead.begin(&first).await);
+    outlive(&queue, &alive, 1).await;
+    let second = alive.claim(1).await.jobs.remove(0);
+    assert_eq!(alive.settle(&second, Outcome::Dead).await, Settled::Done);
+    // Sent does not say to whom it went.
+    let found = Settlement { reason: Reason::Found, ..settlement(&first, Outcome::Sent) };
+    assert_eq!(queue.settle(0, &[found]).await.unwrap(), [Settled::Lost]);
+    assert_eq!(queue.mail(new.id).await.unwrap().unwrap().state, MailState::Dead);
 }
 
 #[tokio::test]
