@@ -26,7 +26,8 @@ fn an_account_from_add_to_remove() {
     assert_eq!(client.as_str().unwrap().len(), 16);
     assert!(listed[0].as_object_mut().unwrap().remove("consented").unwrap().is_u64());
     let expected = json!([{ "id": SHOP, "kind": "workspace", "aliases": ["sales@example.com"], "connections": null,
-        "limit": 90, "recipients": null, "urgent_share": 0, "rate": null, "burst": null, "holds": [] }]);
+        "limit": 90, "recipients": null, "urgent_share": 0, "rate": null, "burst": null, "fewer": null,
+        "holds": [] }]);
     assert_eq!(listed, expected);
 
     redis.run(&["account", "hold", SHOP, "--for", "2h", "--note", "password changed"]).ok();
