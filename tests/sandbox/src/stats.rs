@@ -172,6 +172,7 @@ impl AccountCounters {
 #[derive(Debug)]
 pub(crate) struct OpenSession {
     pub(crate) account: Arc<AccountCounters>,
+    has_left: bool,
 }
 
 impl OpenSession {
@@ -182,13 +183,20 @@ impl OpenSession {
             .fetch_update(Relaxed, Relaxed, |open| (limit == 0 || open < limit).then_some(open + 1));
         let before = counted.ok()?;
         account.max_sessions.fetch_max(before + 1, Relaxed);
-        Some(Self { account })
+        Some(Self { account, has_left: false })
+    }
+
+    /// The client hung up: counted no longer, though the server may still be busy with what it sent.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.account.open_sessions.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
-        self.account.open_sessions.fetch_sub(1, Relaxed);
+        self.leave();
     }
 }
 

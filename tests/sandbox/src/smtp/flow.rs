@@ -4,6 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until, timeout_at};
+
 use super::connection::Connection;
 use crate::faults::{Action, Scene, Stage};
 
@@ -53,7 +55,7 @@ impl Connection {
             Action::Reply(reply) => Ok(Met::Refused(reply.wire_text())),
             Action::DelayMs(ms) => {
                 self.flush().await?;
-                tokio::time::sleep(Duration::from_millis(ms)).await;
+                self.pause(Duration::from_millis(ms)).await;
                 Ok(Met::Nothing)
             }
             Action::Silence => {
@@ -73,6 +75,17 @@ impl Connection {
             }
             // Refused when the rule was made: they belong to the token endpoint and to IMAP.
             Action::Http(_) | Action::No(_) => Ok(Met::Nothing),
+        }
+    }
+
+    /// A scripted delay. A client that hangs up meanwhile is no longer connected, but what it sent is still dealt with.
+    pub(super) async fn pause(&mut self, span: Duration) {
+        let over = Instant::now() + span;
+        if timeout_at(over, self.wire.hung_up()).await.is_ok() {
+            if let Some(session) = &mut self.session {
+                session.open.leave();
+            }
+            sleep_until(over).await;
         }
     }
 

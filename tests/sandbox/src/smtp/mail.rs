@@ -122,7 +122,7 @@ impl Connection {
             Met::StoreThenWait(wait) => {
                 let n = self.store(transaction, message_id);
                 self.flush().await?;
-                tokio::time::sleep(wait).await;
+                self.pause(wait).await;
                 Ok(self.say(&format!("250 2.0.0 OK {n} - gsmtp")))
             }
             Met::Ended(next) => Ok(next),

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -14,6 +14,8 @@ const MAX_AUTH_LINE: usize = 12_288;
 const MAX_LINE: usize = 2_048;
 /// Room for each read: one TLS record.
 const READ_ROOM: usize = 16 * 1024;
+/// How often a connection with unread bytes is looked at for its end.
+const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 pub(super) struct Wire {
     stream: TlsStream<TcpStream>,
@@ -146,6 +148,15 @@ impl Wire {
             self.take(self.waiting().len());
         }
         Ok(())
+    }
+
+    /// Waits until the client hangs up, whatever it sent before; reads nothing.
+    pub(super) async fn hung_up(&self) {
+        let (tcp, _) = self.stream.get_ref();
+        while tcp.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+            // Something waits to be read, so that `ready` answers at once.
+            tokio::time::sleep(LOOKS_EVERY).await;
+        }
     }
 
     /// Ends TLS and TCP in order.

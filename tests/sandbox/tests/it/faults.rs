@@ -183,6 +183,25 @@ async fn delays_come_before_or_after_the_mail_is_stored() {
 }
 
 #[tokio::test]
+async fn who_hangs_up_in_a_delay_is_no_longer_connected_and_the_mail_is_still_dealt_with() {
+    let sandbox = sandbox().await;
+    add(&sandbox, Fault::new(Stage::Final, Action::StoreAndDelayMs(60_000)));
+    let mut client = Client::logged_in(&sandbox, ME).await;
+    client.send(flight("a@x.example", &mail_with_id("1@x"))).await;
+    assert!(sandbox.wait_for_mails(1, Duration::from_secs(20)).await);
+    assert_eq!(sandbox.stats().account(ME).open_sessions, 1);
+    // Bytes that nobody read yet must not hide the end.
+    client.send("NOOP\r\n").await;
+    drop(client);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while sandbox.stats().account(ME).open_sessions > 0 {
+        assert!(Instant::now() < deadline, "the session still counts");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(sandbox.stats().open_connections, 1, "the server is busy with the mail until the delay is over");
+}
+
+#[tokio::test]
 async fn latency_is_paid_once_a_flight() {
     let sandbox = sandbox().await;
     let mut client = Client::logged_in(&sandbox, ME).await;
