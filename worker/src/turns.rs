@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use postroom_shared::account::AccountId;
+use postroom_shared::clock;
 use postroom_shared::id::MailId;
 use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{
@@ -134,8 +135,10 @@ impl Turns {
                 releases: fewer,
             });
             let turn = Turn { session: asking.session.as_ref(), ends, begins: &mails, claim: claim.as_ref() };
+            let asked = Instant::now();
             match self.queue.turn(shard, &turn).await {
                 Ok(answer) => {
+                    clock::follow(answer.now, asked);
                     pauses.reset();
                     self.metrics.turn("ok");
                     *look = self.heed(shard, ends, asking, answer).or(*look);
