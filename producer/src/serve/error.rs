@@ -212,7 +212,7 @@ impl ApiError {
         &self.body.faults
     }
 
-    /// One word of [`NAMES`].
+    /// One word of a closed list.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.body.name

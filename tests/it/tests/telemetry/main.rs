@@ -1,5 +1,5 @@
 //! Metrics and traces, read by what others wrote: PyPI's `prometheus-client` parses what both programs show, PyPI's `rotel`
-//! receives the traces, over HTTP and gRPC. `make test-telemetry`.
+//! receives the traces, over HTTP and gRPC, and is killed under load. `make test-telemetry`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,74 +9,20 @@
 )]
 #![allow(missing_docs, reason = "one binary: nothing in it is public")]
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+mod load;
+mod rotel;
 
-use postroom_it::{Api, Exposition, PATIENCE, Process, Rig, RigOptions, probe_of, until};
+use std::collections::BTreeSet;
+
+use postroom_it::{Api, Exposition, PATIENCE, Rig, RigOptions, probe_of, until};
 use postroom_sandbox::{Action, Fault, Stage};
 use postroom_shared::queue::{MailState, MailStatus};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use rotel::{Rotel, installed, printed};
+
 const SHOP: &str = "shop@example.com";
-
-fn installed(path: &str) -> PathBuf {
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/telemetry").join(path);
-    assert!(found.exists(), "{path} is not installed: `make test-telemetry` does that");
-    found
-}
-
-/// The agent lies beside the package's Python files.
-fn rotel() -> PathBuf {
-    let library = installed("lib");
-    let version = std::fs::read_dir(library).unwrap().next().unwrap().unwrap().path();
-    version.join("site-packages/rotel/rotel-agent")
-}
-
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
-
-/// A span as rotel prints it.
-#[derive(Debug, Default, Clone)]
-struct Printed {
-    name: String,
-    trace: String,
-    id: String,
-    links: Vec<(String, String)>,
-    lines: Vec<String>,
-}
-
-impl Printed {
-    fn has(&self, line: &str) -> bool {
-        self.lines.iter().any(|it| it == line)
-    }
-}
-
-fn printed(log: &str) -> Vec<Printed> {
-    let mut spans: Vec<Printed> = Vec::new();
-    for line in log.lines().map(str::trim) {
-        if line.starts_with("Span #") {
-            spans.push(Printed::default());
-        }
-        let Some(span) = spans.last_mut() else { continue };
-        let after = |start: &str| line.strip_prefix(start).map(|rest| rest.trim_start_matches([' ', ':']).to_owned());
-        if let Some(trace) = after("-> Trace ID") {
-            span.links.push((trace, String::new()));
-        } else if let (Some(id), Some(link)) = (after("-> ID"), span.links.last_mut()) {
-            link.1 = id;
-        } else if let Some(trace) = after("Trace ID") {
-            span.trace = trace;
-        } else if let Some(id) = after("ID") {
-            span.id = id;
-        } else if let Some(name) = after("Name") {
-            span.name = name;
-        }
-        span.lines.push(line.to_owned());
-    }
-    spans
-}
 
 async fn hand_over(rig: &Rig, api: &Api) -> MailStatus {
     let mail = json!({ "from": SHOP, "to": ["bob@example.org"], "subject": "Your order", "text": "Thank you." });
@@ -91,17 +37,8 @@ async fn hand_over(rig: &Rig, api: &Api) -> MailStatus {
 
 /// Two mails, of which the first fails twice, with rotel as the collector.
 async fn traced(protocol: &str) {
-    let (grpc, http) = (format!("127.0.0.1:{}", free_port().await), format!("127.0.0.1:{}", free_port().await));
-    let folder = tempfile::tempdir().unwrap();
-    let pid_file = folder.path().join("rotel.pid");
-    let arguments = ["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed"];
-    let places =
-        ["--otlp-grpc-endpoint", &grpc, "--otlp-http-endpoint", &http, "--pid-file", pid_file.to_str().unwrap()];
-    let collector = Process::start_program(&rotel(), &[&arguments[..], &places[..]].concat(), &[]).unwrap();
-    until("rotel to start", PATIENCE, || async { Ok(collector.log().contains("Starting Rotel").then_some(())) })
-        .await
-        .unwrap();
-    let endpoint = format!("http://{}", if protocol == "grpc" { &grpc } else { &http });
+    let collector = Rotel::start(true).await;
+    let endpoint = collector.endpoint(protocol);
     let settings = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
@@ -116,12 +53,13 @@ async fn traced(protocol: &str) {
     let worker = rig.worker(&[]).unwrap();
     let api = rig.serve(&[]).await.unwrap();
     let (first, second) = (hand_over(&rig, &api).await, hand_over(&rig, &api).await);
-    let named = |name: &str| printed(&collector.log()).into_iter().filter(|it| it.name == name).collect::<Vec<_>>();
+    let named =
+        |name: &str| printed(&collector.process.log()).into_iter().filter(|it| it.name == name).collect::<Vec<_>>();
     until("rotel to have all traces", PATIENCE, || async {
         Ok((named("process postroom").len() == 4 && named("send postroom").len() == 2).then_some(()))
     })
     .await
-    .unwrap_or_else(|error| panic!("{error}\n{}\n{}", worker.log(), collector.log()));
+    .unwrap_or_else(|error| panic!("{error}\n{}\n{}", worker.log(), collector.process.log()));
     let (doors, attempts) = (named("send postroom"), named("process postroom"));
     for (mail, count) in [(&first, 3), (&second, 1)] {
         let line = format!("-> messaging.message.id: Str({})", mail.id);
