@@ -268,7 +268,13 @@ impl SettleLayer {
             // Chance costs a call of the system; a mail that was delivered needs none.
             jitter: if attempted.is_delivered() { 0.0 } else { chance() },
         };
-        next_step(&attempted.findings, &situation)
+        let mut step = next_step(&attempted.findings, &situation);
+        if let (Outcome::Back, Some(known)) = (step.outcome, &claim.recipients) {
+            // Nothing was found out of those that were not tried: they are in doubt as before.
+            let untried = |place: &usize| attempted.findings.contains(&(*place, Verdict::Untried(step.reason)));
+            step.in_doubt.extend(known.in_doubt.iter().copied().filter(untried));
+        }
+        step
     }
 }
 

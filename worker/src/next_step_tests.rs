@@ -143,7 +143,9 @@ fn rows_that_must_never_be_taken_for_something_else() {
     assert_eq!(decide(&[(0, refused("relay-peak"))]).account, hold(Reason::Quota, 600, 600));
     assert_eq!(decide(&[(0, refused("too-many-logins"))]).account, hold(Reason::LoginLimit, 600, 3_600));
     let greeting = decide(&[(0, refused("too-many-connections"))]);
-    assert_eq!(greeting.account, hold(Reason::ServerBusy, 60, 300));
+    let pause = Pause::For { least: seconds(60), most: seconds(300) };
+    let fewer = AccountStep::Hold { reason: Reason::ServerBusy, pause, used_up: false, fewer: true };
+    assert_eq!(greeting.account, fewer);
     assert_eq!((greeting.outcome, greeting.counted), (later(seconds(60)), true));
     // Without a pause of its own: as the retry settings say.
     assert_eq!(decide(&[(0, refused("login-trouble"))]).account, hold(Reason::ServerBusy, 10, 60));

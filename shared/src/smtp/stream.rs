@@ -129,6 +129,17 @@ impl Wire {
     }
 }
 
+/// Whether a line of a reply has nothing but blanks after its code. lettre 0.11 panics on such a line in the answer to `EHLO`
+/// (found by the fuzzer), and passes over one that is empty.
+fn is_blank_line(line: &[u8]) -> bool {
+    let Some((code, text)) = line.split_at_checked(4) else { return false };
+    let may_be =
+        text.first().is_some_and(|byte| byte.is_ascii_whitespace() || !byte.is_ascii()) && text.ends_with(b"\n");
+    may_be
+        && code[..3].iter().all(u8::is_ascii_digit)
+        && std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty())
+}
+
 impl Inner {
     /// Reads what has arrived.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -149,7 +160,11 @@ impl Inner {
         if self.ahead.get(3..5) == Some(b"\r\n") && self.ahead[..3].iter().all(u8::is_ascii_digit) {
             self.ahead.insert(3, b' ');
         }
-        let line = self.ahead.iter().position(|byte| *byte == b'\n').map_or(self.ahead.len(), |at| at + 1);
+        let mut line = self.ahead.iter().position(|byte| *byte == b'\n').map_or(self.ahead.len(), |at| at + 1);
+        if is_blank_line(&self.ahead[..line]) {
+            self.ahead.splice(4..line, *b"\r\n");
+            line = 6;
+        }
         let length = line.min(buffer.remaining());
         let handed = &self.ahead[..length];
         if let Some(record) = &mut self.record {

@@ -56,7 +56,8 @@ local function done(id, fence, reason, keep, from, attempts, may_have_log)
 end
 
 local function late(it, state, holder, a, attempts, recipients)
-  if it.outcome ~= 'sent' then return 'lost' end
+  -- That Sent has it says not to whom it went: whoever has the lease knows more, or asks for itself.
+  if it.outcome ~= 'sent' or it.reason == 'found' then return 'lost' end
   -- Every lease that told a delivery, for a settlement may be repeated, and a mail found in Sent is not sent twice when its
   -- first worker tells of it at last.
   local known = redis.call('HMGET', MAIL .. it.id, 'y', 'r')
