@@ -129,6 +129,26 @@ async fn a_mail_that_takes_three_workers_down_while_it_is_sent_is_a_dead_letter(
     assert!(setting.queue.mail_bytes(job.id).await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn a_mail_handed_back_while_sent_is_asked_keeps_its_doubt() {
+    let setting = Setting::start().await;
+    setting.rig.sandbox.add_fault(Fault::new(Stage::Final, Action::AcceptThenCut).times(1)).unwrap();
+    let silent = setting.rig.sandbox.add_fault(Fault::new(Stage::ImapSearch, Action::Silence)).unwrap();
+    let mut worker = setting.worker(&[("POSTROOM_DRAIN_SECONDS", "0s")]);
+    let job = setting.push(1, None).await.remove(0);
+    until("Sent to be asked", PATIENCE, || async {
+        let fired = setting.rig.sandbox.faults().iter().find(|fault| fault.id == silent).is_some_and(|it| it.fired > 0);
+        Ok(fired.then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(worker.stop().await.unwrap().success());
+    setting.rig.sandbox.remove_fault(silent);
+    let _other = setting.worker(&[]);
+    let status = in_state(&setting.queue, job.id, MailState::Sent).await;
+    assert_eq!((status.reason, setting.rig.sandbox.mails().len()), (Some(Reason::Found), 1));
+}
+
 /// A mail that was taken and cut, with a deadline soon, while nobody can ask Sent.
 async fn out_of_reach(uncertain: &str) -> (Setting, NewJob) {
     let setting = Setting::start().await;
