@@ -5,52 +5,56 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
+# Always the whole workspace, so that each library is built once, with the features that all of them ask for together.
+BINS = cargo build --workspace --bins
+# One test program of tests/it, by its feature.
+PROOF = $(BINS) && cargo test --workspace --features postroom-it/$(1) --test $(1)
+
 .PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 try: ## Everything up for trying it by hand: the HTTP API with a key, the stand-in for Gmail, two workers
-	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; cargo build --workspace --bins && $(TARGET)/debug/postroom-demo --by-hand
+	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; $(BINS) && $(TARGET)/debug/postroom-demo --by-hand
 
 demo: ## 200 mails through two workers and the stand-in for Gmail; KEEP=1 stays up
-	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; cargo build --workspace --bins && $(TARGET)/debug/postroom-demo $(if $(KEEP),--keep)
+	@export PATH="$$(tests/tools/redis.sh demo):$$PATH"; $(BINS) && $(TARGET)/debug/postroom-demo $(if $(KEEP),--keep)
 
 test: ## All tests that need Rust and a Redis
-	@$(WITH_REDIS); cargo build --workspace --bins && cargo test --workspace --no-fail-fast
+	@$(WITH_REDIS); $(BINS) && cargo test --workspace --no-fail-fast
 
 test-servers: ## Against mail servers that others wrote (needs Node.js and npm; Debian's Dovecot is installed if root)
 	@$(WITH_REDIS); tests/tools/dovecot.sh && npm install --prefix tests/servers --no-audit --no-fund --no-package-lock --silent \
-	  && cargo build --workspace --bins && cargo test -p postroom-it --features servers --test servers
+	  && $(call PROOF,servers)
 
 test-browser: ## `postroom account login` in a real browser (Debian's Chromium and its driver are installed if root)
-	@$(WITH_REDIS); tests/tools/chromium.sh && cargo build --workspace --bins && cargo test -p postroom-it --features browser --test browser
+	@$(WITH_REDIS); tests/tools/chromium.sh && $(call PROOF,browser)
 
 test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `postroom serve` (needs Node.js, npm and Python 3)
-	@$(WITH_REDIS); tests/tools/sdks.sh && cargo build --workspace --bins && cargo test -p postroom-it --features sdks --test sdks
+	@$(WITH_REDIS); tests/tools/sdks.sh && $(call PROOF,sdks)
 
 test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
-	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture a_minute_of_load
+	@$(WITH_REDIS); $(BINS) && cargo test --workspace --features postroom-it/long --test it -- --nocapture a_minute_of_load
 
 test-producer-kills: ## kill -9 of `postroom serve` at 200 random moments under load: each idempotency key goes once; SEED=7
-	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture killed_two_hundred_times
+	@$(WITH_REDIS); $(BINS) && cargo test --workspace --features postroom-it/long --test it -- --nocapture killed_two_hundred_times
 
 test-openapi: ## 5 minutes of requests that schemathesis makes of the OpenAPI document (needs Python); OPENAPI_SECONDS=60, OPENAPI_SEED=7
-	@$(WITH_REDIS); tests/tools/schemathesis.sh && cargo build -p postroom -p postroom-worker \
-	  && OPENAPI_SECONDS=$(or $(OPENAPI_SECONDS),300) cargo test -p postroom-it --features openapi --test openapi -- --nocapture
+	@$(WITH_REDIS); tests/tools/schemathesis.sh && export OPENAPI_SECONDS=$(or $(OPENAPI_SECONDS),300) \
+	  && $(call PROOF,openapi) -- --nocapture
 
 test-telemetry: ## Metrics and traces, read by PyPI's prometheus-client and rotel (needs Python)
-	@$(WITH_REDIS); tests/tools/telemetry.sh && cargo build -p postroom -p postroom-worker \
-	  && cargo test -p postroom-it --features telemetry --test telemetry -- --nocapture
+	@$(WITH_REDIS); tests/tools/telemetry.sh && $(call PROOF,telemetry) -- --nocapture
 
 fuzz: ## The parsers under a coverage-guided fuzzer (nightly Rust; else random changes), a minute each; FUZZ_SECONDS=900, ARGS="eml template"
 	@tests/tools/fuzz.sh $(or $(FUZZ_SECONDS),60) $(ARGS)
 
 model: ## The protocol under the model checker, with larger bounds than in `make test` (docs/protocol.md)
-	cargo test -p postroom-model --features long -- --test-threads 1
+	cargo test --workspace --features postroom-model/long --test model -- --test-threads 1
 
 chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md); ARGS="--seconds 3600", "--kills 10000", "--seed 7"
-	@$(WITH_REDIS); tests/tools/faketime.sh; cargo build -p postroom -p postroom-worker -p postroom-chaos && $(TARGET)/debug/postroom-chaos $(ARGS)
+	@$(WITH_REDIS); tests/tools/faketime.sh; $(BINS) && $(TARGET)/debug/postroom-chaos $(ARGS)
 
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
