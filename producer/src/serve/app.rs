@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postroom_shared::api_keys::ApiKeys;
+use postroom_shared::audit::Audit;
 
 use super::body::Memory;
 use super::estimate::Estimates;
@@ -18,6 +19,7 @@ pub struct App {
     /// Hands mail over, and has the queue beneath.
     pub client: DirectClient,
     pub(super) keys: Arc<KeyRing>,
+    pub(super) audit: Audit,
     pub(super) intake: Intake,
     pub(super) estimates: Estimates,
     pub(super) memory: Memory,
@@ -32,6 +34,7 @@ impl App {
     pub fn new(client: DirectClient, settings: &ServeSettings) -> Arc<Self> {
         let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
         Arc::new(Self {
+            audit: Audit::new(client.queue().store()),
             keys: KeyRing::start(ApiKeys::new(client.queue().store()), ring),
             intake: Intake::start(&client),
             estimates: Estimates::default(),

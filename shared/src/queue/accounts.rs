@@ -182,9 +182,11 @@ impl Queue {
         let age = age.map(|age| millis(age).to_string()).unwrap_or_default();
         let details = [reason.as_str().to_owned(), note.to_owned(), least, most, age];
         match self.call_account("hold", id, &details).await? {
-            Answer::Done(until) => {
-                Ok(until.parse().ok().filter(|until| *until > 0).map_or(Held::UntilAPerson, |it| Held::Until(Millis(it))))
-            }
+            Answer::Done(until) => Ok(until
+                .parse()
+                .ok()
+                .filter(|until| *until > 0)
+                .map_or(Held::UntilAPerson, |it| Held::Until(Millis(it)))),
             Answer::Outdated => Ok(Held::Outdated),
         }
     }

@@ -8,7 +8,9 @@ mod budget;
 mod change;
 mod claim;
 mod dead;
+mod find;
 mod head;
+mod index;
 mod job;
 mod list;
 mod mails;
@@ -37,6 +39,7 @@ pub use budget::{Budget, Rate, Use};
 pub use change::{RescheduleError, ViaError};
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
+pub use find::FindQuery;
 pub use job::{Job, JobError, RecipientKind};
 pub use list::ListFilter;
 pub use mails::{MailState, MailStatus, RecipientFate};
@@ -74,9 +77,10 @@ struct Scripts {
 impl Scripts {
     fn new() -> Self {
         let with_lib = |parts: &[&str]| {
-            let [lib, limits] = [include_str!("lua/lib.lua"), include_str!("lua/limits.lua")];
+            let [index, lib] = [include_str!("lua/index.lua"), include_str!("lua/lib.lua")];
+            let limits = include_str!("lua/limits.lua");
             let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
-            Script::new(&[&[lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
+            Script::new(&[&[index, lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
         };
         Self {
             push: with_lib(&[include_str!("lua/push.lua")]),

@@ -76,6 +76,7 @@ local function late(it, state, holder, a, attempts, recipients)
     unbury(it.id)
   else
     redis.call('ZREM', DUE, it.id)
+    index.leave(it.id, state)
   end
   done(it.id, it.fence, it.reason, it.keep, state, attempts, true)
   return 'late'
@@ -120,6 +121,7 @@ local function settle(it, a, recipients)
   else
     if it.outcome == 'check' then keep_in_doubt(it, deadline) else redis.call('HDEL', MAIL .. it.id, 'u', 'k') end
     redis.call('HSET', MAIL .. it.id, 's', 'retry', 'r', it.reason, 't', it.at)
+    index.place(it.id, 'retry')
     moved('sending', 'retry')
     add_due(it.id, it.at)
   end
