@@ -5,6 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Queue;
+use super::index;
 use super::job::{Job, JobError};
 use super::pools::Pooled;
 use crate::account::AccountId;
@@ -158,7 +159,9 @@ impl Queue {
         let keys = self.store.keys(shard);
         let mut call = self.scripts.push.call(&keys);
         let index_life = self.limits.retention + LONGEST_WAIT;
-        call.arg(slice.len()).arg(millis(WINDOW)).arg(millis(index_life));
+        let (life, long_life) = index::lives(&self.limits, LONGEST_WAIT);
+        call.arg(slice.len()).arg(millis(WINDOW)).arg(millis(index_life)).arg(millis(life)).arg(millis(long_life));
+        let now = Millis::now();
         for Encoded { new, record, .. } in slice {
             let (hash, print) = match &new.idempotency {
                 Some((key, print)) => (key_hash(&new.account, key), print.clone()),
@@ -168,6 +171,7 @@ impl Queue {
             call.arg(new.id.to_string()).arg(new.account.reveal()).arg(new.priority.letter().to_string());
             call.arg(new.send_at.map_or(0, |at| at.0)).arg(millis(ttl)).arg(hash).arg(print);
             call.arg(new.job.recipients.len().max(1)).arg(Pooled::written(new.pool.as_ref())).arg(record.as_slice());
+            call.arg(index::values_of(new, &self.limits, now)).arg(new.id.as_bytes());
         }
         match call.invoke_async::<Vec<(String, String)>>(&mut self.store.connection()).await {
             Ok(rows) => rows.iter().map(|(word, id)| answer(word, id)).collect(),
