@@ -18,6 +18,8 @@ use crate::store::StoreError;
 const SLICE: usize = 100;
 /// Bytes in one call, for the same reason.
 const SLICE_BYTES: usize = 4 << 20;
+/// Recipients and tags in one call, each of which is entered in an index, for the same reason.
+const SLICE_VALUES: usize = 1_000;
 /// How long an idempotency key is remembered at least (peers.md: 24 h).
 pub(super) const WINDOW: Duration = Duration::from_secs(86_400);
 /// A mail may wait 30 days for its time and be tried for 30 more.
@@ -194,14 +196,15 @@ fn answer(word: &str, id: &str) -> Result<Pushed, PushError> {
     }
 }
 
-/// Cuts a list into pieces within both bounds; a single large mail is a piece of its own.
+/// Cuts a list into pieces within all bounds; a single large mail is a piece of its own.
 fn slices<'a, 'b>(mut list: &'a [Encoded<'b>]) -> Vec<&'a [Encoded<'b>]> {
     let mut pieces = Vec::new();
     while !list.is_empty() {
-        let mut bytes = 0;
+        let (mut bytes, mut values) = (0, 0);
         let fits = |encoded: &Encoded<'_>| {
             bytes += encoded.record.len();
-            bytes <= SLICE_BYTES
+            values += encoded.new.job.recipients.len() + 2 * encoded.new.job.tags.len();
+            bytes <= SLICE_BYTES && values <= SLICE_VALUES
         };
         let count = list.iter().take(SLICE).map(fits).take_while(|fits| *fits).count().max(1);
         let (piece, rest) = list.split_at(count);

@@ -1,5 +1,5 @@
-//! `GET /emails/{id}/status`, `GET /emails/statuses` and `POST /emails/outlooks`: mails in Postroom's own form, as the Rust client and the command line
-//! know them. Times are milliseconds since 1970.
+//! `GET /emails/{id}/status`, `GET /emails/statuses` and `POST /emails/outlooks`: mails in Postroom's own form, as the Rust
+//! client and the command line know them. Times are milliseconds since 1970.
 
 use std::sync::Arc;
 

@@ -113,7 +113,8 @@ async fn each_way_finds_its_mails_and_no_others() {
     let dead = FindQuery { page: in_state(MailState::Dead).page, ..to("ann@example.org") };
     assert_eq!(find(&queue, &dead).await, []);
     // Whoever may see one account sees nothing of others, whatever is asked.
-    for query in [to("ann@example.org"), tagged("kind"), with_id(&format!("<{second}@example.com>")), keyed("batch-1")] {
+    for query in [to("ann@example.org"), tagged("kind"), with_id(&format!("<{second}@example.com>")), keyed("batch-1")]
+    {
         let page = PageQuery { accounts: Some(vec![alice.clone()]), ..query.page.clone() };
         let seen = find(&queue, &FindQuery { page, ..query }).await;
         assert!(seen.iter().all(|id| [first, third].contains(id)), "{seen:?}");
@@ -213,7 +214,8 @@ async fn what_is_gone_is_skipped_and_forgotten_and_every_key_ends() {
     let (_redis, queue) = queue().await;
     let alice = account(&queue, "alice@example.com").await;
     let far = Some(Millis::now().after(Duration::from_secs(20 * 86_400)));
-    let pushed = push(&queue, &[job(&queue, &alice), job(&queue, &alice), NewJob { send_at: far, ..job(&queue, &alice) }]).await;
+    let pushed =
+        push(&queue, &[job(&queue, &alice), job(&queue, &alice), NewJob { send_at: far, ..job(&queue, &alice) }]).await;
     let mut connection = queue.store().connection();
     for key in [keys(&queue, "t").await, keys(&queue, "T").await, keys(&queue, "m").await].concat() {
         let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
