@@ -11,6 +11,7 @@
 mod api_abuse;
 mod api_abuse_bodies;
 mod api_emails;
+mod api_find;
 mod api_keys;
 mod api_kills;
 mod api_redis_trouble;
