@@ -9,7 +9,7 @@ use super::{Context, Failure};
 
 pub(crate) const HELP: &str = "\
 The newest 10,000 entries or so are kept. Accounts stand in them by the hash
-that logs have of them, which `postroom account list --json` tells.
+that logs have of them, which `postroom account show` tells.
 
 Examples:
   postroom audit --limit 20
