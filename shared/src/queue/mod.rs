@@ -9,7 +9,9 @@ mod change;
 mod claim;
 mod dead;
 mod figures;
+mod find;
 mod head;
+mod index;
 mod job;
 mod list;
 mod mails;
@@ -39,6 +41,7 @@ pub use change::{RescheduleError, ViaError};
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use figures::{AccountFigures, QueueFigures};
+pub use find::FindQuery;
 pub use job::{Job, JobError, RecipientKind};
 pub use list::ListFilter;
 pub use mails::{MailState, MailStatus, RecipientFate};
@@ -77,9 +80,10 @@ struct Scripts {
 impl Scripts {
     fn new() -> Self {
         let with_lib = |parts: &[&str]| {
-            let [lib, limits] = [include_str!("lua/lib.lua"), include_str!("lua/limits.lua")];
+            let [index, lib] = [include_str!("lua/index.lua"), include_str!("lua/lib.lua")];
+            let limits = include_str!("lua/limits.lua");
             let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
-            Script::new(&[&[lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
+            Script::new(&[&[index, lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
         };
         Self {
             push: with_lib(&[include_str!("lua/push.lua")]),
