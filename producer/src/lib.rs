@@ -48,6 +48,8 @@ pub mod http;
 pub mod mailer;
 pub mod new_mail;
 #[cfg(feature = "serve")]
+mod dashboard;
+#[cfg(feature = "serve")]
 pub mod serve;
 pub mod settings;
 mod shards;

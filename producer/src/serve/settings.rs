@@ -7,6 +7,8 @@ use std::time::Duration;
 use postroom_shared::api_keys::MOST_RATE;
 use postroom_shared::settings::Source;
 
+use crate::dashboard::DashboardSettings;
+
 /// Where nobody says otherwise: so much that no app meets it by sending mail (an account sends 2,000 a day, and a batch is
 /// one request), and so little that one key does not take all of a server.
 const RATE: u32 = 1_000;
@@ -35,6 +37,8 @@ pub struct ServeSettings {
     pub rate: u32,
     /// `POSTROOM_DRAIN_SECONDS`: for how long requests under way may go on after it was told to stop. Default 25 s.
     pub drain: Duration,
+    /// The dashboard.
+    pub dashboard: DashboardSettings,
 }
 
 /// A certificate and its key.
@@ -73,6 +77,7 @@ impl ServeSettings {
                 Duration::ZERO,
                 Duration::from_secs(3_600),
             ),
+            dashboard: DashboardSettings::read(source),
         }
     }
 }

@@ -8,6 +8,7 @@ mod budget;
 mod change;
 mod claim;
 mod dead;
+mod find;
 mod head;
 mod job;
 mod list;
@@ -26,6 +27,7 @@ mod stats;
 mod timeline;
 mod told;
 mod turn;
+mod workers;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ pub use budget::{Budget, Rate, Use};
 pub use change::{RescheduleError, ViaError};
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
+pub use find::FindQuery;
 pub use job::{Job, JobError, RecipientKind};
 pub use list::ListFilter;
 pub use mails::{MailState, MailStatus, RecipientFate};
@@ -51,6 +54,7 @@ pub use standing::Standing;
 pub use stats::{LaneStats, QueueStats};
 pub use timeline::{Attempt, Event, What};
 pub use turn::{MOST_ENDS, Turn, TurnAnswer};
+pub use workers::Worker;
 
 /// The queue in Redis. Cheap to clone.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 //! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
 
 mod api;
+mod dashboard;
 mod dns_server;
 mod finder;
 mod frozen;
@@ -15,6 +16,7 @@ mod splitmix;
 mod token;
 
 pub use api::{Answer, Api, client, start_serve};
+pub use dashboard::{PageAnswer, Visitor};
 pub use dns_server::DnsServer;
 pub use finder::Finder;
 pub use frozen::frozen;

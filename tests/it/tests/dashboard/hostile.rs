@@ -1,0 +1,92 @@
+//! A mail that tries everything, in a real browser: nothing of it runs, nothing is asked for, no dialog opens.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::stage::Stage;
+use crate::window::{has_dialog, holds, reads, run};
+
+/// Whoever is asked for anything counts it.
+async fn trap() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (address, asked)
+}
+
+fn html(trap: &str) -> String {
+    let own = "top.owned = parent.owned = 1; top.document.title = 'owned'; alert(1)";
+    format!(
+        "<base href='{trap}/base/'><link rel=preconnect href='{trap}'><link rel=dns-prefetch href='{trap}'>\
+         <link rel=stylesheet href='{trap}/a.css'><link rel=prefetch href='{trap}/p'>\
+         <meta http-equiv=refresh content='0;url={trap}/refresh'><style>@import '{trap}/b.css'; body {{ background: url({trap}/bg) }}\
+         @font-face {{ font-family: x; src: url({trap}/font) }} p {{ font-family: x }}</style>\
+         <script>{own}</script><script src='{trap}/s.js'></script><img src='{trap}/i.png' onerror=\"{own}\">\
+         <img srcset='{trap}/j.png 1x'><svg onload=\"{own}\"><image href='{trap}/k.png'/><use href='{trap}/u.svg#x'/></svg>\
+         <iframe src='{trap}/frame'></iframe><iframe srcdoc=\"<script>{own}</script>\"></iframe><object data='{trap}/o'></object>\
+         <embed src='{trap}/e'><video src='{trap}/v' poster='{trap}/w' autoplay></video><audio src='{trap}/x' autoplay></audio>\
+         <form id=f action='{trap}/form'><input autofocus onfocus=\"{own}\"></form><a href='javascript:{own}'>a</a>\
+         <a id=leave href='{trap}/leave' ping='{trap}/ping'>leave</a><p>the end of it</p>"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_mail_does_nothing() {
+    let stage = Stage::start().await;
+    let browser = &stage.browser;
+    let (trap, asked) = trap().await;
+    let evil = format!(
+        "\"'></title></textarea></script><script>top.owned=1;alert(1)</script><img src={trap}/f onerror=alert(2)>"
+    );
+    let mail = json!({
+        "from": { "email": crate::stage::NEWS, "name": evil }, "to": [{ "email": "ann@example.org", "name": evil }],
+        "subject": evil, "text": evil, "html": html(&trap), "attachments": [{ "filename": evil, "content": "aGk=" }],
+    });
+    let id = stage.send(mail).await;
+    stage.rig.key(&["create", "<script>top.owned=1</script><b onclick=x>"]).await.unwrap();
+    stage.log_in(&stage.api.key).await;
+    for (path, words) in [
+        ("".to_owned(), "What waits, and why"),
+        ("/mails".to_owned(), "<script>"),
+        (format!("/mails/{id}"), "What it says"),
+        (format!("/mails/{id}/source"), "Back to the mail"),
+        ("/keys".to_owned(), "<script>top.owned=1"),
+        (format!("/mails/{id}/preview"), "the end of it"),
+    ] {
+        browser.open(&stage.at(&path)).await.unwrap();
+        reads(browser, words).await.unwrap();
+        if path == format!("/mails/{id}") {
+            // The frame is read when it comes into view.
+            run(browser, "document.querySelector('iframe').scrollIntoView()").await.unwrap();
+            holds(browser, "performance.getEntriesByType('resource').some((one) => one.name.endsWith('/preview') && one.responseEnd > 0)")
+                .await
+                .unwrap();
+        }
+        holds(browser, "document.readyState === 'complete'").await.unwrap();
+        assert!(!has_dialog(browser).await, "{path}");
+        assert_eq!(run(browser, "return window.owned ?? null").await.unwrap(), Value::Null, "{path}");
+        let title = run(browser, "return document.title").await.unwrap();
+        assert!(title != "owned", "{path}: {title}");
+    }
+    // A click on the mail's own link leads nowhere either.
+    browser.open(&stage.at(&format!("/mails/{id}"))).await.unwrap();
+    reads(browser, "What it says").await.unwrap();
+    run(browser, "document.querySelector('iframe').scrollIntoView()").await.unwrap();
+    let frame = browser.ask("POST", "/element", &json!({ "using": "css selector", "value": "iframe" })).await.unwrap();
+    browser.ask("POST", "/frame", &json!({ "id": frame })).await.unwrap();
+    reads(browser, "the end of it").await.unwrap();
+    browser.click("#leave").await.unwrap();
+    browser.ask("POST", "/frame", &json!({ "id": null })).await.unwrap();
+    browser.open(&stage.at("")).await.unwrap();
+    reads(browser, "What waits, and why").await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "something was asked for");
+}
