@@ -100,6 +100,17 @@ pub(super) fn bar(used: u64, limit: u64, label: &str) -> Markup {
     }
 }
 
+/// A sentence of ours: it begins with a capital letter, and what stands between backticks is something to type.
+pub(super) fn prose(text: &str) -> Markup {
+    let first = text.chars().next().map(char::len_utf8).unwrap_or_default();
+    let text = format!("{}{}", text[..first].to_uppercase(), &text[first..]);
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 /// What is shown where there is nothing.
 pub(super) fn empty(what: &str) -> Markup {
     html! { p.empty { (what) } }
@@ -136,6 +147,13 @@ mod tests {
         assert_eq!(exact(Millis(1_800_000_000_250)), "2027-01-15 08:00:00.250 UTC");
         let told = when(Millis(1_800_000_000_000), Millis(1_800_000_060_000)).into_string();
         assert!(told.contains(">60 s ago<") && told.contains("datetime=\"2027-01-15T08:00:00.000Z\""), "{told}");
+    }
+
+    #[test]
+    fn prose_is_escaped_and_marks_what_is_to_be_typed() {
+        let told = prose("no <b>: run `a < b`, then `c`").into_string();
+        assert_eq!(told, "No &lt;b&gt;: run <code>a &lt; b</code>, then <code>c</code>");
+        assert_eq!([prose("").into_string(), prose("ä").into_string()], ["", "Ä"]);
     }
 
     #[test]

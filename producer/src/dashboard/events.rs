@@ -60,9 +60,11 @@ pub(super) async fn show(
         Some("mail") => Kind::Mail(form.get("id").and_then(|id| dashboard.watch.watch(id.parse().ok()?))),
         Some(_) | None => Kind::List,
     };
+    // What a mail was like when its page was made.
+    let last = form.get("mark").filter(|_| matches!(kind, Kind::Mail(_))).map(str::to_owned);
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let begun = Stream { dashboard, visitor, kind, ticks, numbers: String::new(), last: None, ready: VecDeque::new() };
+    let begun = Stream { dashboard, visitor, kind, ticks, numbers: String::new(), last, ready: VecDeque::new() };
     let events = stream::unfold(begun, |mut stream| async move {
         let event = stream.next().await?;
         Some((Ok::<_, Infallible>(event), stream))
@@ -104,7 +106,8 @@ impl Stream {
             Kind::List => (Some(numbers.clone()), "changed"),
         };
         self.numbers = numbers;
-        if mark == self.last {
+        // Nothing is known of a mail in the first moment, or any more.
+        if mark == self.last || mark.is_none() {
             return;
         }
         let is_first = self.last.is_none();

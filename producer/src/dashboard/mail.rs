@@ -9,12 +9,13 @@ use maud::{Markup, html};
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::{MailState, MailStatus};
 
-use super::bits::{account, bytes, exact, reason, state, when};
+use super::bits::{account, bytes, exact, prose, reason, state, when};
 use super::form::Form;
 use super::layout::{Page, Tab};
 use super::told::{Done, Told};
 use super::trouble::Trouble;
 use super::visitor::{Role, Visitor};
+use super::watch::mark;
 use super::{Dashboard, content, find, timeline};
 
 /// The page.
@@ -45,7 +46,7 @@ pub(super) async fn show(
         }
     };
     let told = Told::read(&Form::of_query(query));
-    let live = Some(format!("page=mail&id={}", mail.id));
+    let live = Some(format!("page=mail&id={}&mark={}", mail.id, mark(mail.state, mail.reason)));
     Ok(Page { visitor: &visitor, tab: Tab::Mails, title: &subject, live, told, body }.html())
 }
 
@@ -59,7 +60,7 @@ fn outlook(mail: &MailStatus, visitor: &Visitor, now: Millis) -> Markup {
                     Some(_) => { "Goes now. " }
                     None => { "Does not go before a person acts. " }
                 }
-                (visitor.text(&outlook.note))
+                (prose(&visitor.text(&outlook.note)))
                 @if outlook.too_late { " That is after its deadline: it would expire." }
             }
         }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::{Standing, Why};
 
-use super::bits::{account, bar, count, empty, reason, when};
+use super::bits::{account, bar, count, empty, prose, reason, when};
 use super::chart;
 use super::form::Form;
 use super::layout::{Page, Tab};
@@ -114,11 +114,11 @@ pub(super) fn why(standing: &Standing, visitor: &Visitor, now: Millis) -> Markup
     html! {
         @if let Some(hold) = standing.account.hold() {
             span.state.held { "held" } " " (reason(Some(hold.reason))) " "
-            span.soft { (visitor.text(hold.reason.help())) }
+            span.soft { (prose(hold.reason.help())) }
             @if let Some(until) = hold.until { " until " (when(until, now)) }
         } @else if let Some(outlook) = outlook {
             @if let Some(why) = outlook.why { span.word { (words(why)) } " " }
-            span.soft { (visitor.text(&outlook.note)) }
+            span.soft { (prose(&visitor.text(&outlook.note))) }
         }
     }
 }

@@ -9,7 +9,7 @@ use postroom_shared::reason::Reason;
 use postroom_shared::reply::Reply;
 
 use super::Dashboard;
-use super::bits::{exact, reason, span, when};
+use super::bits::{exact, prose, reason, span, when};
 use super::settings::trace_link;
 use super::visitor::Visitor;
 
@@ -191,9 +191,9 @@ fn meaning(dashboard: &Dashboard, reply: &Reply) -> Markup {
     let row = table.classify(reply).row;
     html! {
         dl.meaning {
-            div { dt { "It means" } dd { (row.means) } }
-            div { dt { "Postroom" } dd { (row.does()) } }
-            div { dt { "What to do" } dd { (row.advice) } }
+            div { dt { "It means" } dd { (prose(&row.means)) } }
+            div { dt { "Postroom" } dd { (prose(&row.does())) } }
+            div { dt { "What to do" } dd { (prose(&row.advice)) } }
         }
     }
 }

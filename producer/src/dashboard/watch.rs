@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{DeadFilter, DeadSummary, MailStatus, Place, Queue, QueueStats, Standing, Worker};
+use postroom_shared::queue::{
+    DeadFilter, DeadSummary, MailState, MailStatus, Place, Queue, QueueStats, Standing, Worker,
+};
+use postroom_shared::reason::Reason;
 use postroom_shared::store::StoreError;
 use tokio::sync::Mutex;
 
@@ -69,9 +72,14 @@ impl Snapshot {
     /// What tells whether something happened to a watched mail; `None`: nothing is known of it.
     pub(super) fn mark(&self, id: MailId) -> Option<String> {
         let place = self.places.get(&id)?.as_ref()?;
-        let until = place.outlook.as_ref().filter(|outlook| outlook.why.is_some()).and_then(|outlook| outlook.reason);
-        Some(format!("{:?} {:?} {until:?}", place.state, place.reason))
+        Some(mark(place.state, place.reason))
     }
+}
+
+/// What tells one stage of a mail's life from the next. A page tells its stream which one it shows, so that nothing is missed
+/// between the two.
+pub(super) fn mark(state: MailState, reason: Option<Reason>) -> String {
+    format!("{}-{}", state.as_str(), reason.map_or("", Reason::as_str))
 }
 
 /// Reads the queue for all pages.

@@ -10,7 +10,7 @@
 //! | `auth`, `key_ring`, `rate` | who asks, what they may do, and how often |
 //! | `answer`, `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
-//! | [`crate::dashboard`] | the pages for people |
+//! | `dashboard`, beside this folder | the pages for people |
 //! | `error` | what is answered when something cannot be done |
 //! | `openapi`, `path` | the document and its page; paths that are no text |
 //! | `settings` | what it reads from its surroundings |

@@ -36,7 +36,7 @@
   source.addEventListener("error", () => say("not live"));
   source.addEventListener("numbers", (event) => {
     for (const [name, text] of Object.entries(JSON.parse(event.data))) {
-      for (const place of document.querySelectorAll(`[data-number="${CSS.escape(name)}"]`)) place.textContent = text;
+      for (const place of document.querySelectorAll(`[data-number="${CSS.escape(name)}"]`)) place.textContent = text === "0" ? "" : text;
     }
   });
   source.addEventListener("part", (event) => show(event.data));

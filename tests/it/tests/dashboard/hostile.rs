@@ -47,8 +47,9 @@ async fn a_hostile_mail_does_nothing() {
     let evil = format!(
         "\"'></title></textarea></script><script>top.owned=1;alert(1)</script><img src={trap}/f onerror=alert(2)>"
     );
+    let name = format!("\"{}\"", evil.replace('"', "\\\""));
     let mail = json!({
-        "from": { "email": crate::stage::NEWS, "name": evil }, "to": [{ "email": "ann@example.org", "name": evil }],
+        "from": format!("{name} <{}>", crate::stage::NEWS), "to": [format!("{name} <ann@example.org>")],
         "subject": evil, "text": evil, "html": html(&trap), "attachments": [{ "filename": evil, "content": "aGk=" }],
     });
     let id = stage.send(mail).await;

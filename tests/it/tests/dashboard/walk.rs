@@ -2,6 +2,7 @@
 
 use postroom_it::{PATIENCE, until};
 use postroom_shared::account::AccountId;
+use postroom_shared::queue::{DeadFilter, ListFilter, MailStatus, Queue};
 use serde_json::json;
 
 use crate::stage::{SHOP, Stage, root};
@@ -24,6 +25,30 @@ async fn an_operator_searches_retries_holds_and_resumes() {
     let mail = reads(browser, "What happened").await.unwrap();
     assert!(mail.contains("250 ") && mail.contains("Handed over"), "{mail}");
 
+    retry_a_filtered_set(&stage, &queue).await;
+    hold_and_resume(&stage, &queue).await;
+
+    // What is live changes by itself.
+    browser.open(&stage.at("")).await.unwrap();
+    holds(browser, "document.getElementById('live').dataset.state === 'live'").await.unwrap();
+    stage.send(json!({ "from": crate::stage::NEWS, "to": ["bob@example.org"], "subject": "One more" })).await;
+    let tile = "document.querySelector('.tiles dd').textContent";
+    holds(browser, &format!("{tile} === '5'")).await.unwrap();
+
+    // A viewer is offered nothing of all that.
+    browser.click(".who button").await.unwrap();
+    reads(browser, "API key").await.unwrap();
+    let viewer = stage.rig.key(&["create", "viewer", "--scope", "read"]).await.unwrap();
+    stage.log_in(&viewer).await;
+    let shop: AccountId = SHOP.parse().unwrap();
+    browser.open(&stage.at(&format!("/accounts/{}", shop.hashed()))).await.unwrap();
+    let page = reads(browser, "Budget and lane").await.unwrap();
+    assert!(!page.contains("Hold it") && !page.contains(SHOP) && page.contains("s***@example.com"), "{page}");
+    assert!(!has_dialog(browser).await);
+}
+
+async fn retry_a_filtered_set(stage: &Stage, queue: &Queue) {
+    let browser = &stage.browser;
     // Dead letters by a filter, which changes the list without a new page; then all that fit.
     browser.open(&stage.at("/dead")).await.unwrap();
     reads(browser, "5 fit").await.unwrap();
@@ -38,20 +63,20 @@ async fn an_operator_searches_retries_holds_and_resumes() {
     browser.click(".actions button.main").await.unwrap();
     reads(browser, "5 dead letters put back into the queue.").await.unwrap();
     until("the mails to be tried again", PATIENCE, || async {
-        let list = queue.list(&postroom_shared::queue::ListFilter { limit: 50, ..Default::default() }).await?;
+        let list = queue.list(&ListFilter { limit: 50, ..Default::default() }).await?;
         let mut bounced = Vec::new();
         for mail in list.iter().filter(|mail| mail.test) {
             bounced.extend(queue.mail(mail.id).await?);
         }
-        let tries = |mail: &postroom_shared::queue::MailStatus| {
-            mail.timeline.iter().filter(|one| one.what.attempt().is_some()).count()
-        };
+        let tries = |mail: &MailStatus| mail.timeline.iter().filter(|one| one.what.attempt().is_some()).count();
         Ok((bounced.len() == 5 && bounced.iter().all(|mail| tries(mail) == 2)).then_some(()))
     })
     .await
     .unwrap();
+}
 
-    // Held and resumed.
+async fn hold_and_resume(stage: &Stage, queue: &Queue) {
+    let browser = &stage.browser;
     let shop: AccountId = SHOP.parse().unwrap();
     browser.open(&stage.at(&format!("/accounts/{}", shop.hashed()))).await.unwrap();
     browser.click("form[action$='/hold'] button").await.unwrap();
@@ -60,29 +85,12 @@ async fn an_operator_searches_retries_holds_and_resumes() {
     browser.click("form[action$='/resume'] button").await.unwrap();
     reads(browser, "The account may send again").await.unwrap();
     assert!(queue.account(&shop).await.unwrap().unwrap().hold().is_none());
-
-    // What is live changes by itself.
-    browser.open(&stage.at("")).await.unwrap();
-    holds(browser, "document.getElementById('live').dataset.state === 'live'").await.unwrap();
-    stage.send(json!({ "from": crate::stage::NEWS, "to": ["bob@example.org"], "subject": "One more" })).await;
-    let tile = "document.querySelector('.tiles dd').textContent";
-    holds(browser, &format!("{tile} === '5'")).await.unwrap();
-
-    // A viewer is offered nothing of all that.
-    browser.click(".who button").await.unwrap();
-    reads(browser, "API key").await.unwrap();
-    let viewer = stage.rig.key(&["create", "viewer", "--scope", "read"]).await.unwrap();
-    stage.log_in(&viewer).await;
-    browser.open(&stage.at(&format!("/accounts/{}", shop.hashed()))).await.unwrap();
-    let page = reads(browser, "Budget and lane").await.unwrap();
-    assert!(!page.contains("Hold it") && !page.contains(SHOP) && page.contains("s***@example.com"), "{page}");
-    assert!(!has_dialog(browser).await);
 }
 
 /// Each page, what stands on it, and the name of its picture.
 async fn pages(stage: &Stage) -> Vec<(String, &'static str, &'static str)> {
     let queue = stage.rig.queue().await.unwrap();
-    let dead = queue.dead(&postroom_shared::queue::DeadFilter { limit: 1, ..Default::default() }).await.unwrap();
+    let dead = queue.dead(&DeadFilter { limit: 1, ..Default::default() }).await.unwrap();
     let shop: AccountId = SHOP.parse().unwrap();
     vec![
         (stage.at(""), "What waits, and why", "overview"),

@@ -64,8 +64,9 @@ async fn hostile_mails_are_text_on_every_page() {
     let shop = account(&queue, SHOP).await;
     let evil_html =
         format!("<p>hi</p>{EVIL}<link rel=preconnect href=//evil.example><meta http-equiv=refresh content=0>");
+    let name = format!("\"{}\"", EVIL.replace('"', "\\\""));
     let mail = json!({
-        "from": { "email": SHOP, "name": EVIL }, "to": [{ "email": "ann@example.org", "name": EVIL }], "subject": EVIL,
+        "from": format!("{name} <{SHOP}>"), "to": [format!("{name} <ann@example.org>")], "subject": EVIL,
         "text": EVIL, "html": evil_html, "idempotency_key": EVIL, "attachments": [{ "filename": EVIL, "content": "aGk=" }],
     });
     let (session, now) = (Session::open(&queue).await, Millis::now());
