@@ -88,10 +88,10 @@ pub(super) fn framed(html: &str) -> Response {
     response
 }
 
-/// The HTML without the elements whose effects no policy covers: a link may make a browser resolve a name or open a connection,
-/// and a refresh may lead elsewhere. A tag begins with `<` and its name, wherever it stands, so another name makes another tag.
+/// The HTML without the elements whose effects no policy covers: a link may make a browser resolve a name, Chromium connects to
+/// where a frame leads before it finds that the policy forbids it, and a refresh may lead elsewhere. A tag begins with `<` and its name, wherever it stands, so another name makes another tag.
 fn harmless(html: &str) -> String {
-    const TAGS: [&str; 4] = ["link", "meta", "base", "portal"];
+    const TAGS: [&str; 8] = ["link", "meta", "base", "iframe", "frame", "fencedframe", "object", "embed"];
     let mut safe = String::with_capacity(html.len() + 64);
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -136,6 +136,7 @@ mod tests {
             ("<p>a < b</p>", "<p>a < b</p>"),
             ("<LiNk rel=preconnect>", "<x-LiNk rel=preconnect>"),
             ("<meta http-equiv=refresh><base href=x>", "<x-meta http-equiv=refresh><x-base href=x>"),
+            ("<IFRAME src=x></iframe><frameset>", "<x-IFRAME src=x></iframe><x-frameset>"),
             ("<<link>ä<lin", "<<x-link>ä<lin"),
             ("", ""),
         ] {

@@ -1,26 +1,39 @@
 //! A mail that tries everything, in a real browser: nothing of it runs, nothing is asked for, no dialog opens.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use crate::stage::Stage;
 use crate::window::{has_dialog, holds, reads, run};
 
-/// Whoever is asked for anything counts it.
-async fn trap() -> (String, Arc<AtomicUsize>) {
+/// Writes down whatever it is asked for.
+async fn trap() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&asked);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let written = Arc::clone(&asked);
     tokio::spawn(async move {
-        while listener.accept().await.is_ok() {
-            counted.fetch_add(1, Ordering::SeqCst);
+        while let Ok((stream, _)) = listener.accept().await {
+            let written = Arc::clone(&written);
+            tokio::spawn(async move {
+                // A connection alone is too much, too: it is written down before anything is read.
+                let place = push(&written, "a connection".to_owned());
+                let mut line = String::new();
+                let _ = BufReader::new(stream).read_line(&mut line).await;
+                written.lock().unwrap()[place] = format!("a connection: {line}");
+            });
         }
     });
     (address, asked)
+}
+
+fn push(written: &Mutex<Vec<String>>, line: String) -> usize {
+    let mut lines = written.lock().unwrap();
+    lines.push(line);
+    lines.len() - 1
 }
 
 fn html(trap: &str) -> String {
@@ -77,6 +90,8 @@ async fn a_hostile_mail_does_nothing() {
         assert_eq!(run(browser, "return window.owned ?? null").await.unwrap(), Value::Null, "{path}");
         let title = run(browser, "return document.title").await.unwrap();
         assert!(title != "owned", "{path}: {title}");
+        assert!(!browser.source().await.unwrap().contains("<link rel=\"preconnect\""), "{path}");
+        assert_eq!(*asked.lock().unwrap(), Vec::<String>::new(), "{path}");
     }
     // A click on the mail's own link leads nowhere either.
     browser.open(&stage.at(&format!("/mails/{id}"))).await.unwrap();
@@ -89,5 +104,6 @@ async fn a_hostile_mail_does_nothing() {
     browser.ask("POST", "/frame", &json!({ "id": null })).await.unwrap();
     browser.open(&stage.at("")).await.unwrap();
     reads(browser, "What waits, and why").await.unwrap();
-    assert_eq!(asked.load(Ordering::SeqCst), 0, "something was asked for");
+    assert_eq!(*asked.lock().unwrap(), Vec::<String>::new());
+    stage.browser.close().await.unwrap();
 }

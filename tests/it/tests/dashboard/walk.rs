@@ -45,6 +45,7 @@ async fn an_operator_searches_retries_holds_and_resumes() {
     let page = reads(browser, "Budget and lane").await.unwrap();
     assert!(!page.contains("Hold it") && !page.contains(SHOP) && page.contains("s***@example.com"), "{page}");
     assert!(!has_dialog(browser).await);
+    stage.browser.close().await.unwrap();
 }
 
 async fn retry_a_filtered_set(stage: &Stage, queue: &Queue) {
@@ -120,8 +121,8 @@ async fn each_page_is_for_everybody_on_every_screen() {
     assert_eq!(serious(browser, &axe).await.unwrap(), Vec::<String>::new(), "login");
     stage.log_in(&stage.api.key).await;
     let mut bad = Vec::new();
-    for (width, height, scheme) in [(1_200, 780, "light"), (1_200, 780, "dark"), (390, 780, "light")] {
-        look(browser, width, height, scheme).await.unwrap();
+    for (width, height, scheme) in [(1_100, 680, "light"), (1_100, 680, "dark"), (390, 780, "light")] {
+        look(browser, (width, height), scheme).await.unwrap();
         for (url, words, name) in pages(&stage).await {
             browser.open(&url).await.unwrap();
             reads(browser, words).await.unwrap();
@@ -136,12 +137,12 @@ async fn each_page_is_for_everybody_on_every_screen() {
             }
             let shown = match (width, scheme, name) {
                 (
-                    1_200,
+                    1_100,
                     "light",
                     "overview" | "mails" | "mail" | "dead-letters" | "accounts" | "account" | "template" | "workers"
                     | "keys",
                 ) => name.to_owned(),
-                (1_200, "dark", "overview" | "mail") => format!("{name}-dark"),
+                (1_100, "dark", "overview" | "mail") => format!("{name}-dark"),
                 (390, _, "overview" | "mail") => format!("{name}-phone"),
                 _ => continue,
             };
@@ -153,4 +154,5 @@ async fn each_page_is_for_everybody_on_every_screen() {
     // Every page begins with a way past its head, for whoever has no pointer.
     browser.type_into("body", "\u{e004}").await.unwrap();
     holds(browser, "document.activeElement.className === 'skip'").await.unwrap();
+    stage.browser.close().await.unwrap();
 }

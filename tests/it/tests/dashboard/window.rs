@@ -12,6 +12,8 @@ use crate::driver::Browser;
 
 /// A picture for the docs may have so many bytes.
 const LARGEST_PICTURE: usize = 100 << 10;
+/// Pictures are a little smaller than the window.
+const SCALE: f64 = 0.8;
 
 /// Runs a function's body in the page; answers what it returns.
 pub(crate) async fn run(browser: &Browser, script: &str) -> anyhow::Result<Value> {
@@ -47,8 +49,8 @@ pub(crate) async fn has_dialog(browser: &Browser) -> bool {
 }
 
 /// Shows pages this wide and high, and light or dark.
-pub(crate) async fn look(browser: &Browser, width: u32, height: u32, scheme: &str) -> anyhow::Result<()> {
-    let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+pub(crate) async fn look(browser: &Browser, (width, height): (u32, u32), scheme: &str) -> anyhow::Result<()> {
+    let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": SCALE, "mobile": false });
     command(browser, "Emulation.setDeviceMetricsOverride", &metrics).await?;
     let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
     command(browser, "Emulation.setEmulatedMedia", &media).await

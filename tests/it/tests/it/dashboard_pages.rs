@@ -113,7 +113,7 @@ async fn one_mail_shows_the_servers_words_and_what_they_mean() {
     let id = api.post("/emails", &mail).await.unwrap().text("id").to_owned();
     let path = format!("/dashboard/mails/{id}");
     let before = page(&admin, &path).await.text;
-    assert!(before.contains("no worker is running") && before.contains("Cancel it"), "{before}");
+    assert!(before.contains("No worker is running") && before.contains("Cancel it"), "{before}");
     let _worker = rig.worker(&[]).unwrap();
     let shown = until("the mail to die", PATIENCE, || async {
         let text = page(&admin, &path).await.text;
