@@ -88,17 +88,19 @@ pub(super) fn framed(html: &str) -> Response {
     response
 }
 
-/// The HTML without the elements whose effects no policy covers: a link may make a browser resolve a name, Chromium connects to
-/// where a frame leads before it finds that the policy forbids it, and a refresh may lead elsewhere. A tag begins with `<` and its name, wherever it stands, so another name makes another tag.
+/// The HTML without the elements whose effects no policy covers: a link may make a browser resolve a name, and Chromium connects
+/// to where a frame or a click leads before it finds that the policy forbids it. A tag begins with `<` and its name, wherever it
+/// stands, so another name makes another tag, which does nothing.
 fn harmless(html: &str) -> String {
-    const TAGS: [&str; 8] = ["link", "meta", "base", "iframe", "frame", "fencedframe", "object", "embed"];
+    const TAGS: [&str; 11] =
+        ["a", "area", "base", "embed", "fencedframe", "form", "frame", "iframe", "link", "meta", "object"];
     let mut safe = String::with_capacity(html.len() + 64);
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         let (before, tag) = rest.split_at(at + 1);
         safe.push_str(before);
-        let begins = |name: &&str| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        if TAGS.iter().any(|name| begins(&name)) {
+        let name = tag.split(|c: char| c.is_ascii_whitespace() || c == '/' || c == '>').next().unwrap_or_default();
+        if TAGS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             safe.push_str("x-");
         }
         rest = tag;
@@ -136,8 +138,9 @@ mod tests {
             ("<p>a < b</p>", "<p>a < b</p>"),
             ("<LiNk rel=preconnect>", "<x-LiNk rel=preconnect>"),
             ("<meta http-equiv=refresh><base href=x>", "<x-meta http-equiv=refresh><x-base href=x>"),
-            ("<IFRAME src=x></iframe><frameset>", "<x-IFRAME src=x></iframe><x-frameset>"),
-            ("<<link>ä<lin", "<<x-link>ä<lin"),
+            ("<IFRAME src=x></iframe><frameset>", "<x-IFRAME src=x></iframe><frameset>"),
+            ("<a\thref=x><a/><A><abbr><area>", "<x-a\thref=x><x-a/><x-A><abbr><x-area>"),
+            ("<<link>ä<link", "<<x-link>ä<x-link"),
             ("", ""),
         ] {
             assert_eq!(harmless(html), expected);

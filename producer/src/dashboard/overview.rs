@@ -73,16 +73,16 @@ fn tiles(snapshot: &Snapshot) -> Markup {
     html! {
         dl.tiles {
             div { dt { "Waiting" } dd { a href="/dashboard/mails?state=ready" { (count(snapshot.waiting())) } }
-                p { (count(snapshot.state("ready"))) " ready, " (count(snapshot.state("scheduled"))) " scheduled, "
+                dd.note { (count(snapshot.state("ready"))) " ready, " (count(snapshot.state("scheduled"))) " scheduled, "
                     (count(snapshot.state("retry"))) " to be tried again" } }
             div { dt { "Sending now" } dd { a href="/dashboard/mails?state=sending" { (count(snapshot.state("sending"))) } }
-                p { "by " (count(snapshot.standings.iter().map(|standing| standing.permits).sum())) " connections" } }
+                dd.note { "by " (count(snapshot.standings.iter().map(|standing| standing.permits).sum())) " connections" } }
             div class=(lately) { dt { "Failed in the last hour" } dd { a href="/dashboard/dead?age=1h" { (count(snapshot.died.count)) } }
-                p { (count(snapshot.state("dead"))) " dead letters in all" } }
+                dd.note { (count(snapshot.state("dead"))) " dead letters in all" } }
             div class=(workers) { dt { "Workers" } dd { a href="/dashboard/workers" { (count(snapshot.workers.len() as u64)) } }
-                p { @if snapshot.workers.is_empty() { "nothing goes out: start postroom-worker" } @else { "with a living session" } } }
+                dd.note { @if snapshot.workers.is_empty() { "nothing goes out: start postroom-worker" } @else { "with a living session" } } }
             div { dt { "Sent" } dd { (count(snapshot.state("sent"))) }
-                p { "since the queue was first used" } }
+                dd.note { "since the queue was first used" } }
         }
     }
 }

@@ -198,10 +198,10 @@ fn meaning(dashboard: &Dashboard, reply: &Reply) -> Markup {
     }
 }
 
-/// The trace of an attempt, where one is told.
+/// The trace of an attempt, where one is told: as JSON, for not every version of the timeline has it.
 fn trace_id(attempt: &Attempt) -> Option<String> {
     let told = serde_json::to_value(attempt).ok()?;
-    told.get("trace_id")?.as_str().map(str::to_owned)
+    told.get("trace")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

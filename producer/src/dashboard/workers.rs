@@ -29,7 +29,7 @@ pub(super) async fn show(
 pub(super) fn part(snapshot: &Snapshot, _: &Visitor) -> Markup {
     html! {
         @if snapshot.workers.is_empty() { (empty("No worker lives: nothing goes out. Start postroom-worker.")) } @else {
-            div.card { table {
+            div.card tabindex="0" { table {
                 thead { tr { th scope="col" { "Worker" } th scope="col" { "Session since" } th.number scope="col" { "Mails in hand" }
                     th scope="col" { "Lease lasts unless renewed" } } }
                 tbody { @for worker in &snapshot.workers { tr {

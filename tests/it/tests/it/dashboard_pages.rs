@@ -36,16 +36,10 @@ async fn die(queue: &Queue, session: &Session, mails: &[(&NewJob, Reason, &str)]
     for (new, reason, words) in mails {
         queue.push(new).await.unwrap();
         let claimed = session.claim(1).await.jobs.remove(0);
-        let attempt = Attempt {
-            number: 1,
-            claimed: Millis::now(),
-            worker: session.id.to_string(),
-            reason: *reason,
-            next: "dead".to_owned(),
-            retry_at: None,
-            reply: Some(Reply::new(Stage::Rcpt, 550, Some(Enhanced(5, 1, 1)), *words)),
-            refused: Vec::new(),
-        };
+        let reply = Reply::new(Stage::Rcpt, 550, Some(Enhanced(5, 1, 1)), *words);
+        let attempt = json!({ "number": 1, "claimed": Millis::now(), "worker": session.id.to_string(), "reason": reason,
+            "next": "dead", "reply": reply });
+        let attempt: Attempt = serde_json::from_value(attempt).unwrap();
         let mut dead = settlement(&claimed, Outcome::Dead);
         dead.reason = *reason;
         dead.event = Some(Event { at: Millis::now(), what: What::Attempt(attempt) });
