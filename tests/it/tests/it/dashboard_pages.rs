@@ -142,8 +142,6 @@ async fn mails_are_found_by_their_marks() {
     for query in [
         "q=ann%40example.org",
         "q=ANN%40example.org&by=recipient",
-        "q=k-ann",
-        "q=k-ann&by=key",
         "q=order%3D1001",
         "q=order%3D1001&by=tag&state=ready",
         &format!("q={message_id}"),
