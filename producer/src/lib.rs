@@ -39,6 +39,8 @@
 mod batch;
 pub mod client;
 pub mod consent;
+#[cfg(feature = "serve")]
+mod dashboard;
 pub mod direct;
 pub mod directory;
 pub mod door;
@@ -47,8 +49,6 @@ mod fingerprint;
 pub mod http;
 pub mod mailer;
 pub mod new_mail;
-#[cfg(feature = "serve")]
-mod dashboard;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod settings;

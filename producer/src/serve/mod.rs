@@ -49,8 +49,8 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::app::App;
-pub(crate) use self::body::Payload;
 pub use self::auth::{Caller, Denied, demand_key};
+pub(crate) use self::body::Payload;
 pub use self::emails::read_email;
 pub use self::error::{ApiError, ErrorBody, FaultBody};
 pub use self::key_ring::{KeyRing, RingSettings};
