@@ -115,7 +115,10 @@ async fn one_mail_shows_the_servers_words_and_what_they_mean() {
     });
     let shown = shown.await.unwrap();
     let reply = rig.queue().await.unwrap().mail(id.parse().unwrap()).await.unwrap().unwrap();
-    let reply = reply.timeline.iter().find_map(|event| event.what.attempt()?.reply.clone()).unwrap();
+    let attempt = reply.timeline.iter().find_map(|event| event.what.attempt()).unwrap();
+    // A recipient's refusal stands beside the mail's own reply.
+    let refused = attempt.refused.first().map(|(_, reply)| reply.clone());
+    let reply = attempt.reply.clone().or(refused).unwrap();
     let row = postroom_shared::replies::Table::builtin().unwrap().classify(&reply).row;
     for words in
         [reply.words().as_str(), &row.means, &row.advice, "Attempt 1", "Dead letter", "What to do", "sandbox=\"\""]
