@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
+.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,10 @@ test-servers: ## Against mail servers that others wrote (needs Node.js and npm; 
 
 test-browser: ## `postroom account login` in a real browser (Debian's Chromium and its driver are installed if root)
 	@$(WITH_REDIS); tests/tools/chromium.sh && cargo build --workspace --bins && cargo test -p postroom-it --features browser --test browser
+
+test-dashboard: ## The dashboard in a real browser, with axe-core (needs Node.js and npm; Chromium as above); UPDATE_IMAGES=1: docs/images
+	@$(WITH_REDIS); tests/tools/chromium.sh && npm install --prefix tests/dashboard --no-audit --no-fund --no-package-lock --silent \
+	  && cargo build -p postroom -p postroom-worker && cargo test -p postroom-it --features dashboard --test dashboard
 
 test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `postroom serve` (needs Node.js, npm and Python 3)
 	@$(WITH_REDIS); tests/tools/sdks.sh && cargo build --workspace --bins && cargo test -p postroom-it --features sdks --test sdks
@@ -54,6 +58,9 @@ chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md);
 
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
+
+bench-dashboard: ## How long each page of the dashboard takes with 200,000 mails in Redis: p95 below 100 ms (docs/dashboard.md)
+	@$(WITH_REDIS); cargo build --release -p postroom && cargo test --release -p postroom-it --features long --test it -- --nocapture each_page_takes
 
 check: ## Formatting, lints, docs, licences and advisories
 	@tree=$$(cargo tree -p postroom --no-default-features -e normal --prefix none) && ! grep -E "^(axum|clap|minijinja) " <<<"$$tree"

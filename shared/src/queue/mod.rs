@@ -9,6 +9,7 @@ mod change;
 mod claim;
 mod dead;
 mod figures;
+mod find;
 mod head;
 mod job;
 mod list;
@@ -27,6 +28,7 @@ mod stats;
 mod timeline;
 mod told;
 mod turn;
+mod workers;
 
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ pub use change::{RescheduleError, ViaError};
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use figures::{AccountFigures, QueueFigures};
+pub use find::FindQuery;
 pub use job::{Job, JobError, RecipientKind};
 pub use list::ListFilter;
 pub use mails::{MailState, MailStatus, RecipientFate};
@@ -53,6 +56,7 @@ pub use standing::Standing;
 pub use stats::{LaneStats, QueueStats};
 pub use timeline::{Attempt, Event, What};
 pub use turn::{MOST_ENDS, Turn, TurnAnswer};
+pub use workers::Worker;
 
 /// The queue in Redis. Cheap to clone.
 #[derive(Clone)]

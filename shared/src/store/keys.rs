@@ -202,6 +202,18 @@ impl ShardKeys {
         self.key("sessions")
     }
 
+    /// One session, with its worker's name and since when it lives: a hash.
+    #[must_use]
+    pub fn session(&self, session: &str) -> String {
+        self.key(&format!("session:{session}"))
+    }
+
+    /// The jobs that a session has in hand: a hash.
+    #[must_use]
+    pub fn jobs(&self, session: &str) -> String {
+        self.key(&format!("jobs:{session}"))
+    }
+
     /// What workers told of the fleet, such as connections an account: a hash.
     #[must_use]
     pub fn config(&self) -> String {

@@ -177,7 +177,7 @@ async fn hold(
     Extension(caller): Extension<Arc<Caller>>,
     Path(account): Path<String>,
 ) -> Result<Json<StandingBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let account = named(&account, &caller)?;
     let note = format!("by the API key {}", caller.key_id());
     app.client.queue().hold(&account, Reason::Operator, &note, Pause::UntilAPerson).await?;
@@ -198,7 +198,7 @@ async fn resume(
     Extension(caller): Extension<Arc<Caller>>,
     Path(account): Path<String>,
 ) -> Result<Json<StandingBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let account = named(&account, &caller)?;
     app.client.queue().resume(&account).await?;
     standing(&app, &account).await

@@ -232,7 +232,7 @@ async fn retry(
     Extension(caller): Extension<Arc<Caller>>,
     payload: Payload,
 ) -> Result<Json<ChangeBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let request: ChangeRequest = payload.json()?;
     let ttl = parsed("ttl", request.ttl.as_deref(), time_to_live)?;
     let via = parsed("via", request.via.as_deref(), str::parse::<AccountId>)?;
@@ -254,7 +254,7 @@ async fn discard(
     Extension(caller): Extension<Arc<Caller>>,
     payload: Payload,
 ) -> Result<Json<ChangeBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let request: ChangeRequest = payload.json()?;
     apply(&app, &caller, &request, &Change::Discard).await
 }
