@@ -35,6 +35,7 @@ pub(super) async fn show(
             h1 { (subject) }
             p.row { (state(mail.state)) (reason(mail.reason)) span.soft { (mail.priority.as_str()) }
                 @if mail.test { span.word title="Nothing of it is sent" { "test mail" } } }
+            (timeline::last_words(&mail, &visitor))
             (outlook(&mail, &visitor, now))
             (actions(&mail, &visitor))
             section aria-labelledby="what" {

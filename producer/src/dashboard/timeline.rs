@@ -45,8 +45,8 @@ pub(super) fn list(dashboard: &Dashboard, visitor: &Visitor, mail: &MailStatus, 
     let before = [mail.queued_at].into_iter().chain(mail.timeline.iter().map(|event| event.at));
     html! {
         ol.timeline {
-            @for (event, before) in mail.timeline.iter().zip(before) {
-                li class=(level(&event.what)) {
+            @for ((place, event), before) in mail.timeline.iter().enumerate().zip(before) {
+                li class=(level(&event.what)) id=(name_of(place)) {
                     (head(event, before, mail.queued_at))
                     (draw(axis, event, before))
                     (details(dashboard, visitor, event, now))
@@ -58,6 +58,26 @@ pub(super) fn list(dashboard: &Dashboard, visitor: &Visitor, mail: &MailStatus, 
                     (lane(axis, last, now, None))
                 }
             }
+        }
+    }
+}
+
+/// What an event is called in an address.
+fn name_of(place: usize) -> String {
+    format!("event-{place}")
+}
+
+/// What went wrong last, in the server's words, with the way to where it stands with all else about it.
+pub(super) fn last_words(mail: &MailStatus, visitor: &Visitor) -> Markup {
+    let failed = |event: &Event| event.what.attempt().filter(|attempt| !is_success(attempt.reason)).cloned();
+    let last = mail.timeline.iter().enumerate().rev().find_map(|(place, event)| Some((place, failed(event)?)));
+    let Some((place, attempt)) = last else { return html! {} };
+    let reply = attempt.reply.as_ref().or_else(|| attempt.refused.first().map(|(_, reply)| reply));
+    html! {
+        p {
+            "Attempt " (attempt.number) " failed: "
+            @match reply { Some(reply) => q { (visitor.text(&reply.words())) }, None => (attempt.reason.help()) }
+            " " a href={ "#" (name_of(place)) } { "What the server said, and what to do" }
         }
     }
 }
@@ -158,8 +178,8 @@ fn attempted(dashboard: &Dashboard, visitor: &Visitor, attempt: &Attempt, now: M
             "What follows: " (follows(&attempt.next))
             @if let Some(at) = attempt.retry_at { ", " (when(at, now)) }
             ". Worker " code { (attempt.worker) } "."
-            @if let Some((url, id)) = dashboard.trace_url.as_deref().zip(trace_id(attempt)) {
-                " " a href=(trace_link(url, &id)) rel="noreferrer" { "Show the trace" }
+            @if let Some((url, id)) = dashboard.trace_url.as_deref().zip(attempt.trace.as_deref()) {
+                " " a href=(trace_link(url, id)) rel="noreferrer" { "Show the trace" }
             }
         }
     }
@@ -196,12 +216,6 @@ fn meaning(dashboard: &Dashboard, reply: &Reply) -> Markup {
             div { dt { "What to do" } dd { (prose(&row.advice)) } }
         }
     }
-}
-
-/// The trace of an attempt, where one is told: as JSON, for not every version of the timeline has it.
-fn trace_id(attempt: &Attempt) -> Option<String> {
-    let told = serde_json::to_value(attempt).ok()?;
-    told.get("trace")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

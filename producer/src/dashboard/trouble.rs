@@ -3,7 +3,7 @@
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use maud::html;
-use postroom_shared::queue::{AccountError, ViaError};
+use postroom_shared::queue::AccountError;
 use postroom_shared::store::StoreError;
 
 use super::layout;
@@ -54,15 +54,6 @@ impl From<AccountError> for Trouble {
         match error {
             AccountError::Unknown => Self::missing("account"),
             AccountError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<ViaError> for Trouble {
-    fn from(error: ViaError) -> Self {
-        match error {
-            ViaError::Store(error) => error.into(),
-            other => Self::invalid(other.to_string()),
         }
     }
 }

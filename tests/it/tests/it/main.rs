@@ -19,6 +19,7 @@ mod api_templates;
 mod client_trouble;
 mod client_ways;
 mod dashboard_access;
+mod dashboard_links;
 mod dashboard_live;
 mod dashboard_pages;
 mod dashboard_speed;
