@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{MailState, MailStatus, Place, RescheduleError};
+use postroom_shared::queue::{FindQuery, MailState, MailStatus, Page, Place, RescheduleError};
 use postroom_shared::store::StoreError;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -213,6 +213,15 @@ impl Client {
     /// If there was no answer.
     pub async fn status(&self, id: MailId) -> Result<Option<MailStatus>, Error> {
         self.mailer.status(id).await
+    }
+
+    /// The mails that fit, a page of 1 to 100 of them, the newest first, without their timelines. Over HTTP only those that the
+    /// key may see, and `page.accounts` may name one account.
+    ///
+    /// # Errors
+    /// If there was no answer.
+    pub async fn find(&self, query: &FindQuery) -> Result<Page, Error> {
+        self.mailer.find(query).await
     }
 
     /// Waits until nothing more happens to a mail by itself (sent, dead, cancelled), but no longer than `patience`;

@@ -69,7 +69,9 @@ pub use postroom_shared::clock::Millis;
 pub use postroom_shared::id::MailId;
 pub use postroom_shared::mail::{Fault, Mail, Priority};
 pub use postroom_shared::pool::PoolName;
-pub use postroom_shared::queue::{MailState, MailStatus, Outlook, Place, RescheduleError, Why};
+pub use postroom_shared::queue::{
+    FindQuery, MailState, MailStatus, Outlook, Page, PageQuery, Place, RescheduleError, TagFilter, Why,
+};
 pub use postroom_shared::reason::Reason;
 /// Why Redis did not do what was asked.
 pub use postroom_shared::store::StoreError;

@@ -4,7 +4,7 @@
 use futures::future::BoxFuture;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{MailStatus, Place};
+use postroom_shared::queue::{FindQuery, MailStatus, Page, Place};
 
 use crate::client::{Cancelled, Error, Rescheduled, SendError, Sent};
 use crate::direct::DirectClient;
@@ -32,6 +32,9 @@ pub trait Mailer: Send + Sync {
 
     /// See [`crate::Client::status`].
     fn status(&self, id: MailId) -> BoxFuture<'_, Result<Option<MailStatus>, Error>>;
+
+    /// See [`crate::Client::find`].
+    fn find<'a>(&'a self, query: &'a FindQuery) -> BoxFuture<'a, Result<Page, Error>>;
 
     /// See [`crate::Client::cancel`].
     fn cancel(&self, id: MailId) -> BoxFuture<'_, Result<Cancelled, Error>>;
@@ -64,6 +67,10 @@ impl Mailer for DirectClient {
 
     fn status(&self, id: MailId) -> BoxFuture<'_, Result<Option<MailStatus>, Error>> {
         Box::pin(async move { Ok(Self::status(self, id).await?) })
+    }
+
+    fn find<'a>(&'a self, query: &'a FindQuery) -> BoxFuture<'a, Result<Page, Error>> {
+        Box::pin(async move { Ok(self.queue().find(query).await?) })
     }
 
     fn cancel(&self, id: MailId) -> BoxFuture<'_, Result<Cancelled, Error>> {

@@ -47,6 +47,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Template(command) => cli::template::run(command, &mut context).await?,
         Command::Key(command) => cli::key::run(command, &mut context).await?,
         Command::Queue(command) => cli::queue::run(command, &mut context).await?,
+        Command::Audit(command) => cli::audit::run(command, &mut context).await?,
         // Answered above: the first two need no connection to Redis to begin with.
         Command::Explain(_) | Command::Doctor(_) | Command::Serve(_) => {}
     }

@@ -38,6 +38,19 @@ impl MailId {
         Millis(u64::from_be_bytes(bytes))
     }
 
+    /// Its sixteen bytes: what names it where room is scarce.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The id that has these bytes; `None`: they are no id of a mail.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let uuid = Uuid::from_slice(bytes).ok()?;
+        (uuid.get_version_num() == 7).then_some(Self(uuid))
+    }
+
     /// The shard of the queue that keeps this mail.
     #[must_use]
     pub fn shard(self) -> u16 {
@@ -74,6 +87,8 @@ mod tests {
         assert!(first < later);
         assert_eq!(later.made_at(), Millis(1_700_000_000_001));
         assert_eq!(first.to_string().parse::<MailId>().unwrap(), first);
+        assert_eq!(MailId::from_bytes(first.as_bytes()), Some(first));
+        assert_eq!((MailId::from_bytes(&[0; 16]), MailId::from_bytes(b"short")), (None, None));
         assert_ne!(MailId::new(0, Millis(1)), MailId::new(0, Millis(1)));
     }
 

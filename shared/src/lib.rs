@@ -6,6 +6,7 @@
 pub mod account;
 pub mod address;
 pub mod api_keys;
+pub mod audit;
 pub mod clock;
 pub mod dial;
 pub mod http;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use postroom::{AccountId, Millis};
 use postroom_shared::api_keys::{ApiKey, ApiKeys, KeyError, KeyId, Mode, NewKey, Scope, Scopes};
+use postroom_shared::audit::{Action, Subject};
 use serde::Serialize;
 
 use super::output::complain;
@@ -116,6 +117,7 @@ pub(crate) async fn run(command: Key, context: &mut Context) -> Result<(), Failu
         Key::List { json } => list(json, &keys, context).await,
         Key::Revoke { id } => {
             if keys.revoke(&id, Millis::now()).await? {
+                context.note(Action::KeyRevoke, Subject::Key(id.clone())).await;
                 return context.out.line(format!("key {id} revoked"));
             }
             Err(Failure::failed("there is no such key: see `postroom key list`"))
@@ -147,6 +149,7 @@ async fn create(wanted: Create, keys: &ApiKeys, context: &mut Context) -> Result
         rate: wanted.rate,
     };
     let (key, secret) = keys.create(new, now).await.map_err(refused)?;
+    context.note(Action::KeyCreate, Subject::Key(key.id.clone())).await;
     if wanted.json {
         return context.out.json(&View::of(&key, Some(secret.reveal())));
     }

@@ -3,6 +3,7 @@
 //! Lists and answers go to standard output, all else to standard error; nothing in here prints in another way.
 
 pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod explain;
@@ -84,6 +85,9 @@ pub(crate) enum Command {
     /// The queue at a glance
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// What was changed by hand, and by whom
+    #[command(after_help = audit::HELP)]
+    Audit(audit::Audit),
     /// What is wrong, why it matters, what mends it
     Doctor(doctor::Doctor),
     /// What a reply of Gmail means, and what to do

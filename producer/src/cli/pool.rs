@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use postroom::{AccountId, PoolName};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::mail::unknown;
 use postroom_shared::pool;
 use serde::Serialize;
@@ -81,6 +82,7 @@ pub(crate) async fn run(command: Pool, context: &mut Context) -> Result<(), Fail
         Pool::Show { which, json } => show(&which.name, json, context).await,
         Pool::Remove { which } => {
             if context.queue().remove_pool(&which.name).await? {
+                context.note(Action::PoolRemove, Subject::Pool(which.name.to_string())).await;
                 return context.out.line(format!("pool {} removed", which.name));
             }
             Err(no_such(&which.name, context).await?)
@@ -105,7 +107,9 @@ async fn put(name: PoolName, accounts: Vec<AccountId>, context: &mut Context) ->
         }
     }
     let said = format!("pool {name} has {} accounts", members.len());
+    let subject = Subject::Pool(name.to_string());
     context.queue().put_pool(&pool::Pool { name, accounts: members }).await?;
+    context.note(Action::PoolPut, subject).await;
     context.out.line(said)
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use postroom::Millis;
 use postroom::templates::{Compiled, Rendered, TemplateFault, TemplateName, TemplateRef, TemplateSource, read_folder};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::mail::unknown;
 use postroom_shared::templates::{MOST_TEMPLATES, Put, Template as Stored, Templates, fingerprint};
 use serde::Serialize;
@@ -127,6 +128,7 @@ pub(crate) async fn run(command: Template, context: &mut Context) -> Result<(), 
         Template::Render(command) => render(&command, &templates, context).await,
         Template::Remove { name } => {
             if templates.remove(&name).await? {
+                context.note(Action::TemplateRemove, Subject::Template(name.to_string())).await;
                 return context.out.line(format!("template {name} removed"));
             }
             Err(no_such(&TemplateRef { name, version: None }, &templates).await?)
@@ -152,6 +154,10 @@ async fn put(
         let line =
             if dry { would_put(name, &source, templates).await? } else { put_one(name, &source, templates).await? };
         lines.push(line);
+    }
+    let put = lines.iter().filter(|line| line.version.is_some() && line.new).count();
+    if put > 0 {
+        context.note(Action::TemplatePut, Subject::Templates(put)).await;
     }
     if json {
         return context.out.json(&lines);

@@ -7,6 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, Redirect};
 use maud::{Markup, html};
 use postroom_shared::account::{Hold, Pause};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::{Standing, Use};
 use postroom_shared::reason::Reason;
@@ -179,6 +180,7 @@ pub(super) async fn hold(
     let note = format!("at the dashboard, with the API key {}", visitor.caller.key_id());
     dashboard.app.client.queue().hold(&id, Reason::Operator, &note, Pause::UntilAPerson).await?;
     dashboard.watch.forget();
+    dashboard.note(&visitor, Action::AccountHold, Subject::Account(id)).await;
     Ok(Redirect::to(&Told::one(Done::Held).at(&format!("/dashboard/accounts/{hash}"))))
 }
 
@@ -192,5 +194,6 @@ pub(super) async fn resume(
     let id = named(&hash, &visitor, &*dashboard.watch.snapshot().await?)?;
     dashboard.app.client.queue().resume(&id).await?;
     dashboard.watch.forget();
+    dashboard.note(&visitor, Action::AccountResume, Subject::Account(id)).await;
     Ok(Redirect::to(&Told::one(Done::Resumed).at(&format!("/dashboard/accounts/{hash}"))))
 }

@@ -8,6 +8,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::Uri;
 use axum::response::{Html, Redirect};
 use maud::html;
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::id::MailId;
 use postroom_shared::mail::time_to_live;
 use postroom_shared::queue::{DeadFilter, Queue};
@@ -39,6 +40,13 @@ impl Change {
         }
         let ttl = form.get("ttl").map(time_to_live).transpose().map_err(|error| Trouble::invalid(error.to_string()))?;
         Ok(Self::Retry { ttl: ttl.unwrap_or(queue.limits().mail_ttl) })
+    }
+
+    fn action(self) -> Action {
+        match self {
+            Self::Retry { .. } => Action::DeadRetry,
+            Self::Discard => Action::DeadDiscard,
+        }
     }
 
     fn done(self) -> Done {
@@ -123,6 +131,7 @@ pub(super) async fn apply(
             (ids, format!("/dashboard/dead?{}", form.only(&["reason", "account", "age", "domain", "tag"])))
         }
     };
+    let only = if let [id] = ids[..] { Some(id) } else { None };
     let mut told = Told { done: change.done(), changed: 0, failed: 0 };
     for id in ids {
         match change.apply(queue, id).await {
@@ -134,6 +143,9 @@ pub(super) async fn apply(
         }
     }
     dashboard.watch.forget();
+    if told.changed > 0 {
+        dashboard.note(&visitor, change.action(), only.map_or(Subject::Mails(told.changed), Subject::Mail)).await;
+    }
     Ok(Redirect::to(&told.at(&back)))
 }
 

@@ -9,6 +9,7 @@ use axum::response::{Html, Redirect};
 use maud::{Markup, html};
 use postroom_shared::account::AccountId;
 use postroom_shared::api_keys::{ApiKey, Mode, NewKey, Scope};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 
 use super::Dashboard;
@@ -112,6 +113,7 @@ pub(super) async fn create(
         rate: None,
     };
     let (key, secret) = make_key(&dashboard.app, &visitor.caller, new).await?;
+    dashboard.note(&visitor, Action::KeyCreate, Subject::Key(key.id.clone())).await;
     let body = html! {
         h1 { "The key " (key.name) }
         p { "Copy it now: it is not shown again." }

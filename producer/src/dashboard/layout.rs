@@ -4,6 +4,7 @@ use axum::response::Html;
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{HTMX, ICON, LIVE, STYLE};
+use super::audit;
 use super::told::Told;
 use super::visitor::{Role, Visitor};
 
@@ -20,10 +21,11 @@ pub(super) enum Tab {
     Templates,
     Workers,
     Keys,
+    Audit,
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 7] = [
+    const ALL: [(Self, &'static str, &'static str); 8] = [
         (Self::Overview, "/dashboard", "Overview"),
         (Self::Mails, "/dashboard/mails", "Mails"),
         (Self::Dead, "/dashboard/dead", "Dead letters"),
@@ -31,11 +33,13 @@ impl Tab {
         (Self::Templates, "/dashboard/templates", "Templates"),
         (Self::Workers, "/dashboard/workers", "Workers"),
         (Self::Keys, "/dashboard/keys", "Keys"),
+        (Self::Audit, "/dashboard/audit", "Audit"),
     ];
 
     fn is_for(self, visitor: &Visitor) -> bool {
         match self {
             Self::Keys => visitor.role >= Role::Admin,
+            Self::Audit => audit::is_for(visitor),
             Self::Overview | Self::Mails | Self::Dead | Self::Accounts | Self::Templates | Self::Workers => true,
         }
     }

@@ -6,13 +6,14 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::html;
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 
 use super::form::Form;
 use super::settings::Access;
 use super::trouble::Trouble;
 use super::visitor::Visitor;
-use super::{Dashboard, layout, session};
+use super::{Dashboard, guard, layout, session};
 use crate::serve::Denied;
 
 /// The page with the form.
@@ -67,17 +68,21 @@ pub(super) async fn log_in(State(dashboard): State<Arc<Dashboard>>, request: Req
         }
         Err(Denied::Away(error)) => return Err(error.into()),
     };
-    if Visitor::new(Arc::clone(&caller), read_only).is_none() {
+    let Some(visitor) = Visitor::new(Arc::clone(&caller), read_only) else {
         let why = "This key may only hand mail over. Use one with the scope read, operate or admin.";
         return Ok(page(&form, StatusCode::FORBIDDEN, Some(why)));
-    }
+    };
     let cookie = session::begin(&dashboard.sealer, &caller.key.id, secure, Millis::now())
         .map_err(|error| Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "Try again."))?;
+    dashboard.note(&visitor, Action::SessionLogin, Subject::None).await;
     Ok(moved(local(form.get("to")), cookie))
 }
 
 /// Ends the session in this browser. The key stays good.
-pub(super) async fn log_out(headers: HeaderMap) -> Response {
+pub(super) async fn log_out(State(dashboard): State<Arc<Dashboard>>, headers: HeaderMap) -> Response {
+    if let Ok(Some(visitor)) = guard::visitor(&dashboard, &headers).await {
+        dashboard.note(&visitor, Action::SessionLogout, Subject::None).await;
+    }
     moved("/dashboard/login", session::end(is_secure(&headers)))
 }
 

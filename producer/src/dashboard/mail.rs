@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, Redirect};
 use maud::{Markup, html};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::{MailState, MailStatus};
 
@@ -140,5 +141,8 @@ pub(super) async fn cancel(
         None => return Err(Trouble::missing("mail")),
     };
     dashboard.watch.forget();
+    if done == Done::Cancelled {
+        dashboard.note(&visitor, Action::MailCancel, Subject::Mail(mail.id)).await;
+    }
     Ok(Redirect::to(&Told::one(done).at(&format!("/dashboard/mails/{}", mail.id))))
 }

@@ -10,10 +10,11 @@
 //! | `settings`, `guard`, `login`, `session`, `visitor` | whether there is a dashboard, who gets in, what they may do and see |
 //! | `layout`, `bits`, `chart`, `assets`, `form`, `told`, `trouble` | what pages are made of |
 //! | `watch`, `events` | pages that change by themselves |
-//! | `overview`, `mails` with `find`, `mail` with `timeline` and `content`, `dead`, `dead_change`, `accounts`, `templates`, `workers`, `keys` | a page each |
+//! | `overview`, `mails` with `find`, `mail` with `timeline` and `content`, `dead`, `dead_change`, `accounts`, `templates`, `workers`, `keys`, `audit` | a page each |
 
 mod accounts;
 mod assets;
+mod audit;
 mod bits;
 mod chart;
 mod content;
@@ -105,6 +106,7 @@ fn pages() -> Router<Arc<Dashboard>> {
         .route("/dashboard/templates/{name}", get(templates::show))
         .route("/dashboard/templates/{name}/preview", get(templates::preview))
         .route("/dashboard/workers", get(workers::show))
+        .route("/dashboard/audit", get(audit::show))
         .route("/dashboard/keys", get(keys::list).post(keys::create))
         .route("/dashboard/keys/{id}/revoke", post(keys::revoke))
 }

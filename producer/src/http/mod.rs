@@ -4,6 +4,7 @@
 //! answer was lost is handed over again only if it has an idempotency key. The key prints nowhere.
 
 mod answer;
+mod find;
 mod server;
 
 use std::fmt;
@@ -14,7 +15,7 @@ use futures::future::BoxFuture;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::{Faults, LONGEST_WAIT, Mail};
-use postroom_shared::queue::{MailState, MailStatus, Place};
+use postroom_shared::queue::{FindQuery, MailState, MailStatus, Page, Place};
 use postroom_shared::settings::TlsSettings;
 use reqwest::Method;
 use secrecy::SecretString;
@@ -280,6 +281,13 @@ impl Mailer for HttpClient {
                 None if answer.is_missing() => Ok(None),
                 None => Err(answer.error()),
             }
+        })
+    }
+
+    fn find<'a>(&'a self, query: &'a FindQuery) -> BoxFuture<'a, Result<Page, Error>> {
+        Box::pin(async move {
+            let answer = self.ask(Method::GET, &find::path_of(query)?, None, true).await;
+            find::page_in(&answer).ok_or_else(|| answer.error())
         })
     }
 

@@ -107,7 +107,10 @@ impl Server {
 
     fn request(&self, question: &Question<'_>) -> Result<reqwest::Request, String> {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), question.path));
+        let (path, query) =
+            question.path.split_once('?').map_or((question.path, None), |(path, query)| (path, Some(query)));
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
         let mut key = HeaderValue::from_str(&format!("Bearer {}", self.key.expose_secret()))
             .map_err(|_| "the API key holds characters that no key has: copy it again".to_owned())?;
         key.set_sensitive(true);

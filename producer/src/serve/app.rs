@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postroom_shared::api_keys::ApiKeys;
+use postroom_shared::audit::Audit;
 use postroom_shared::metrics::ServeMetrics;
 use postroom_shared::settings::TlsSettings;
 use postroom_shared::telemetry::Traces;
@@ -23,6 +24,7 @@ pub struct App {
     /// Hands mail over, and has the queue beneath.
     pub client: DirectClient,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) audit: Audit,
     pub(super) intake: Intake,
     pub(super) estimates: Estimates,
     pub(crate) memory: Memory,
@@ -50,6 +52,7 @@ impl App {
         health.connected(client.queue().store());
         let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
         Ok(Arc::new(Self {
+            audit: Audit::new(client.queue().store()),
             keys: KeyRing::start(ApiKeys::new(client.queue().store()), ring),
             intake: Intake::start(&client),
             estimates: Estimates::default(),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `emails` | handing mails over, finding and changing them, in the dialect of Resend's API |
 //! | `routes` | what else can be asked: dead letters, accounts, the queue, keys, templates, health |
-//! | `auth`, `key_ring`, `rate` | who asks, what they may do, and how often |
+//! | `auth`, `key_ring`, `rate`, `audit` | who asks, what they may do, how often, and what they changed |
 //! | `answer`, `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `dashboard`, beside this folder | the pages for people |
@@ -18,6 +18,7 @@
 
 mod answer;
 mod app;
+mod audit;
 mod auth;
 mod body;
 mod crowd;

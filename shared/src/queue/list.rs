@@ -68,6 +68,13 @@ impl Queue {
         ids: &[MailId],
         fits: impl Fn(&Fields) -> bool,
     ) -> Result<Vec<MailStatus>, StoreError> {
+        let rows = ids.iter().copied().zip(self.fields_of(ids).await?);
+        let chosen: Vec<_> = rows.filter(|(_, fields)| !fields.is_empty() && fits(fields)).collect();
+        self.with_heads(&chosen).await
+    }
+
+    /// What the hashes of mails say, in the order of their ids; nothing of those that are gone.
+    pub(super) async fn fields_of(&self, ids: &[MailId]) -> Result<Vec<Fields>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -75,17 +82,20 @@ impl Queue {
         for id in ids {
             pipe.cmd("HGETALL").arg(self.store.keys(id.shard()).mail(*id));
         }
-        let rows: Vec<Fields> = pipe.query_async(&mut self.store.connection()).await?;
-        let chosen: Vec<_> = ids.iter().zip(rows).filter(|(_, fields)| !fields.is_empty() && fits(fields)).collect();
-        let mut statuses = Vec::with_capacity(chosen.len());
-        for some in chosen.chunks(RECORDS) {
+        Ok(pipe.query_async(&mut self.store.connection()).await?)
+    }
+
+    /// The statuses of mails whose hashes were read.
+    pub(super) async fn with_heads(&self, rows: &[(MailId, Fields)]) -> Result<Vec<MailStatus>, StoreError> {
+        let mut statuses = Vec::with_capacity(rows.len());
+        for some in rows.chunks(RECORDS) {
             let mut pipe = redis::pipe();
             for (id, _) in some {
-                pipe.cmd("GETRANGE").arg(self.store.keys(id.shard()).job(**id)).arg(0).arg(HEAD_BYTES - 1);
+                pipe.cmd("GETRANGE").arg(self.store.keys(id.shard()).job(*id)).arg(0).arg(HEAD_BYTES - 1);
             }
             let heads: Vec<Vec<u8>> = pipe.query_async(&mut self.store.connection()).await?;
             for ((id, fields), head) in some.iter().zip(heads) {
-                statuses.push(read_status(**id, fields, decode_head(&head), &[])?);
+                statuses.push(read_status(*id, fields, decode_head(&head), &[])?);
             }
         }
         Ok(statuses)

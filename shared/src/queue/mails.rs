@@ -81,6 +81,12 @@ impl MailState {
         }
     }
 
+    /// Whether nothing can happen to a mail in this state any more: it is told of for `POSTROOM_RETENTION`.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        self.is_final() && self != Self::Dead
+    }
+
     /// Whether nothing more happens to a mail in this state by itself.
     #[must_use]
     pub fn is_final(self) -> bool {

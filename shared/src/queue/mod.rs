@@ -11,6 +11,7 @@ mod dead;
 mod figures;
 mod find;
 mod head;
+mod index;
 mod job;
 mod list;
 mod mails;
@@ -81,9 +82,10 @@ struct Scripts {
 impl Scripts {
     fn new() -> Self {
         let with_lib = |parts: &[&str]| {
-            let [lib, limits] = [include_str!("lua/lib.lua"), include_str!("lua/limits.lua")];
+            let [index, lib] = [include_str!("lua/index.lua"), include_str!("lua/lib.lua")];
+            let limits = include_str!("lua/limits.lua");
             let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
-            Script::new(&[&[lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
+            Script::new(&[&[index, lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
         };
         Self {
             push: with_lib(&[include_str!("lua/push.lua")]),

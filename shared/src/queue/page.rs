@@ -16,9 +16,9 @@ use crate::store::StoreError;
 /// The most mails on a page.
 pub const MOST_ON_PAGE: usize = 100;
 /// Entries of the index that one page looks at, at most: with a filter, few may fit.
-const MOST_READ: usize = 10_000;
+pub(super) const MOST_READ: usize = 10_000;
 /// Entries of a shard, or mails, read at once.
-const STEP: usize = 500;
+pub(super) const STEP: usize = 500;
 /// Entries on each side of its time among which the place of a mail is looked for.
 const SOUGHT: usize = 2_000;
 
@@ -38,7 +38,17 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
-    fn fits(&self, fields: &Fields) -> bool {
+    /// How many mails, from where on, and which way.
+    pub(super) fn read(&self) -> (usize, Option<MailId>, Way) {
+        let (cursor, way) = match (self.after, self.before) {
+            (Some(after), _) => (Some(after), Way::Older),
+            (None, Some(before)) => (Some(before), Way::Newer),
+            (None, None) => (None, Way::Older),
+        };
+        (self.limit.clamp(1, MOST_ON_PAGE), cursor, way)
+    }
+
+    pub(super) fn fits(&self, fields: &Fields) -> bool {
         let is = |name: &str, word: &str| fields.get(name).is_some_and(|value| value == word);
         self.state.is_none_or(|state| is("s", state.as_str()))
             && self.accounts.as_ref().is_none_or(|accounts| accounts.iter().any(|account| is("a", account.reveal())))
@@ -55,6 +65,22 @@ pub struct Page {
     /// Where the next page in the same direction begins. It is the last mail of this page, unless the search was given up
     /// after 10,000 mails that did not fit: then it is the last that was looked at.
     pub next: Option<MailId>,
+}
+
+impl Page {
+    /// Cuts what was found, in the way of the search, to a page; `given_up`: the last that was looked at when the search was.
+    pub(super) fn finish(mut self, limit: usize, way: Way, given_up: Option<MailId>) -> Self {
+        self.next = given_up;
+        if self.mails.len() > limit {
+            self.mails.truncate(limit);
+            self.next = self.mails.last().map(|mail| mail.id);
+        }
+        self.has_more = self.next.is_some();
+        if way == Way::Newer {
+            self.mails.reverse();
+        }
+        self
+    }
 }
 
 /// The place of an entry over all shards: time and number of the stream's entry, then the shard.
@@ -83,7 +109,7 @@ impl Spot {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     Older,
     Newer,
 }
@@ -105,37 +131,40 @@ impl Queue {
     /// # Errors
     /// If Redis did not answer, or holds what cannot be read.
     pub async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        let limit = query.limit.clamp(1, MOST_ON_PAGE);
-        let (cursor, way) = match (query.after, query.before) {
-            (Some(after), _) => (Some(after), Way::Older),
-            (None, Some(before)) => (Some(before), Way::Newer),
-            (None, None) => (None, Way::Older),
-        };
+        self.walk(query, |fields| query.fits(fields)).await
+    }
+
+    /// One page of the mails that fit, all of them looked through.
+    pub(super) async fn walk(&self, query: &PageQuery, fits: impl Fn(&Fields) -> bool) -> Result<Page, StoreError> {
+        let (limit, cursor, way) = query.read();
         let mut readings = self.readings(query, cursor, way, limit).await?;
         let mut page = Page::default();
-        let mut seen = 0;
+        let (mut seen, mut given_up) = (0, None);
         loop {
-            self.refill(&mut readings, way).await?;
+            self.read_on(&mut readings, way).await?;
             let wanted = if seen == 0 { limit + 1 } else { STEP };
             let ids = merge(&mut readings, way, wanted.min(MOST_READ - seen));
             let Some(last) = ids.last().copied() else { break };
             seen += ids.len();
-            page.mails.extend(self.statuses(&ids, |fields: &Fields| query.fits(fields)).await?);
+            page.mails.extend(self.statuses(&ids, &fits).await?);
             if page.mails.len() > limit {
-                page.mails.truncate(limit);
-                page.next = page.mails.last().map(|mail| mail.id);
                 break;
             }
             if seen >= MOST_READ {
-                page.next = Some(last);
+                given_up = Some(last);
                 break;
             }
         }
-        page.has_more = page.next.is_some();
-        if way == Way::Newer {
-            page.mails.reverse();
-        }
-        Ok(page)
+        Ok(page.finish(limit, way, given_up))
+    }
+
+    /// The shards in which mails of a page may lie.
+    pub(super) fn shards_of(&self, query: &PageQuery) -> Vec<u16> {
+        let shards: BTreeSet<u16> = match &query.accounts {
+            Some(accounts) => accounts.iter().map(|account| self.store.shard_of(account)).collect(),
+            None => (0..self.store.shards()).collect(),
+        };
+        shards.into_iter().collect()
     }
 
     /// The shards to be read, each from the place on.
@@ -150,10 +179,7 @@ impl Queue {
             Some(id) => Some(self.spot_of(id).await?),
             None => None,
         };
-        let shards: BTreeSet<u16> = match &query.accounts {
-            Some(accounts) => accounts.iter().map(|account| self.store.shard_of(account)).collect(),
-            None => (0..self.store.shards()).collect(),
-        };
+        let shards = self.shards_of(query);
         let step = (2 * (limit + 1) / shards.len().max(1)).clamp(8, STEP);
         let from = |shard| spot.map_or_else(|| "+".to_owned(), |spot| spot.bound(shard, way));
         let reading = |shard| Reading { shard, from: from(shard), step, entries: VecDeque::new(), is_at_end: false };
@@ -161,7 +187,7 @@ impl Queue {
     }
 
     /// Reads on wherever nothing is left, in one round trip.
-    async fn refill(&self, readings: &mut [Reading], way: Way) -> Result<(), StoreError> {
+    async fn read_on(&self, readings: &mut [Reading], way: Way) -> Result<(), StoreError> {
         let mut pipe = redis::pipe();
         let mut empty: Vec<&mut Reading> =
             readings.iter_mut().filter(|one| one.entries.is_empty() && !one.is_at_end).collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Queue;
+use super::index;
 use super::job::{Job, JobError};
 use super::pools::Pooled;
 use crate::account::AccountId;
@@ -17,6 +18,8 @@ use crate::store::StoreError;
 const SLICE: usize = 100;
 /// Bytes in one call, for the same reason.
 const SLICE_BYTES: usize = 4 << 20;
+/// Recipients and tags in one call, each of which is entered in an index, for the same reason.
+const SLICE_VALUES: usize = 1_000;
 /// How long an idempotency key is remembered at least (peers.md: 24 h).
 pub(super) const WINDOW: Duration = Duration::from_secs(86_400);
 /// A mail may wait 30 days for its time and be tried for 30 more.
@@ -158,7 +161,9 @@ impl Queue {
         let keys = self.store.keys(shard);
         let mut call = self.scripts.push.call(&keys);
         let index_life = self.limits.retention + LONGEST_WAIT;
-        call.arg(slice.len()).arg(millis(WINDOW)).arg(millis(index_life));
+        let (life, long_life) = index::lives(&self.limits, LONGEST_WAIT);
+        call.arg(slice.len()).arg(millis(WINDOW)).arg(millis(index_life)).arg(millis(life)).arg(millis(long_life));
+        let now = Millis::now();
         for Encoded { new, record, .. } in slice {
             let (hash, print) = match &new.idempotency {
                 Some((key, print)) => (key_hash(&new.account, key), print.clone()),
@@ -168,6 +173,7 @@ impl Queue {
             call.arg(new.id.to_string()).arg(new.account.reveal()).arg(new.priority.letter().to_string());
             call.arg(new.send_at.map_or(0, |at| at.0)).arg(millis(ttl)).arg(hash).arg(print);
             call.arg(new.job.recipients.len().max(1)).arg(Pooled::written(new.pool.as_ref())).arg(record.as_slice());
+            call.arg(index::values_of(new, &self.limits, now)).arg(new.id.as_bytes());
         }
         match call.invoke_async::<Vec<(String, String)>>(&mut self.store.connection()).await {
             Ok(rows) => rows.iter().map(|(word, id)| answer(word, id)).collect(),
@@ -190,14 +196,15 @@ fn answer(word: &str, id: &str) -> Result<Pushed, PushError> {
     }
 }
 
-/// Cuts a list into pieces within both bounds; a single large mail is a piece of its own.
+/// Cuts a list into pieces within all bounds; a single large mail is a piece of its own.
 fn slices<'a, 'b>(mut list: &'a [Encoded<'b>]) -> Vec<&'a [Encoded<'b>]> {
     let mut pieces = Vec::new();
     while !list.is_empty() {
-        let mut bytes = 0;
+        let (mut bytes, mut values) = (0, 0);
         let fits = |encoded: &Encoded<'_>| {
             bytes += encoded.record.len();
-            bytes <= SLICE_BYTES
+            values += encoded.new.job.recipients.len() + 2 * encoded.new.job.tags.len();
+            bytes <= SLICE_BYTES && values <= SLICE_VALUES
         };
         let count = list.iter().take(SLICE).map(fits).take_while(|fits| *fits).count().max(1);
         let (piece, rest) = list.split_at(count);

@@ -23,6 +23,11 @@
 //! it is found when that account may not send. `later` holds accounts to be looked at again at a time, and entries
 //! `move <u|n|b> <account>` for such mails that look for another one. See `lua/pools.lua`.
 //!
+//! Mails are found by sorted sets of their ids by the time they were handed over: `by:s<state>:<reason>` holds those that are
+//! scheduled, between two tries, dead, cancelled or discarded; `by:<kind><hash>` those with a recipient (`t`), a tag (`g`) or a
+//! `Message-ID` of the app's own (`m`). What is told of a mail for long (far ahead, dead) lies under the capital of its kind, so
+//! that the others need not be kept as long. See `lua/index.lua`.
+//!
 //! # Lives
 //! | key | made by | ends |
 //! |---|---|---|
@@ -32,6 +37,10 @@
 //! | `session:`, `jobs:`, `begun:`, `lanes:`, `permits:`, `load:` | claim | with the session: at its leave, or when it is swept |
 //! | `mails` | push | entries older than retention and the longest wait (30 + 30 days) are trimmed by push |
 //! | `dead` | settle, claim, sweep, account | entries by retry or discard, or by a late delivery; what passes `POSTROOM_DEAD_RETENTION` or `POSTROOM_DEAD_BYTES` by claim |
+//! | `by:s…` | push, settle, sweep, change | entries with the state; of the cancelled and discarded the newest 10,000, until `POSTROOM_RETENTION` after the last of them |
+//! | `by:t…`, `by:g…`, `by:m…` | push: the newest 10,000 of a value | after `POSTROOM_MAIL_TTL` and `POSTROOM_RETENTION` without another mail of that value; entries of mails that are gone when a search meets them |
+//! | `by:T…`, `by:G…`, `by:M…` | push, of a mail that is told of for longer; whoever buries a mail | the same, after the longest wait, `POSTROOM_DEAD_RETENTION` and `POSTROOM_RETENTION` |
+//! | `audit` (in the first shard only) | the API, the command line and the dashboard: what was changed and by whom | entries beyond the newest 10,000 or so by the next one |
 //! | `holds`, `later` | whoever holds an account, or finds it at a limit | empty by themselves |
 //! | `ledger:` | settle, sweep: what an account sent, in steps of five minutes | entries after 24 hours |
 //! | `pooled:` | push, settle, sweep: mails of pools that lie in that lane, by when they came there | entries with their turn, or when they move |
@@ -83,6 +92,7 @@ const NAMES: &[(&str, &str)] = &[
     ("RING", "ring:"),
     ("DUE", "due"),
     ("DEAD", "dead"),
+    ("BY", "by:"),
     ("MAILS", "mails"),
     ("ACCOUNT", "account:"),
     ("TOKEN_REST", "token-rest:"),
@@ -196,6 +206,43 @@ impl ShardKeys {
         self.key("dead")
     }
 
+    /// Mails with one value of a kind, by the time they were handed over: a sorted set of their ids' bytes. `field`: the kind's
+    /// letter and the value's hash, see `queue/index.rs`.
+    #[must_use]
+    pub fn by_value(&self, field: &str) -> String {
+        self.key(&format!("by:{field}"))
+    }
+
+    /// Mails in a state for a reason (empty: for none), by the time they were handed over: a sorted set of ids.
+    #[must_use]
+    pub fn by_state(&self, state: &str, reason: &str) -> String {
+        self.key(&format!("by:s{state}:{reason}"))
+    }
+
+    /// The mail that an idempotency key stands for, by the key's hash: a string.
+    #[must_use]
+    pub fn idem(&self, hash: &str) -> String {
+        self.key(&format!("idem:{hash}"))
+    }
+
+    /// What people and programs changed by hand: a stream, see `audit`. In [`SERVICE_SHARD`] only.
+    #[must_use]
+    pub fn audit(&self) -> String {
+        self.key("audit")
+    }
+
+    /// Sessions whose lease ran out and whose jobs are not all taken back yet: a set.
+    #[must_use]
+    pub fn lost(&self) -> String {
+        self.key("lost")
+    }
+
+    /// The jobs that one session has: a hash by mail.
+    #[must_use]
+    pub fn jobs(&self, session: &str) -> String {
+        self.key(&format!("jobs:{session}"))
+    }
+
     /// Living sessions by the time their lease ends: a sorted set.
     #[must_use]
     pub fn sessions(&self) -> String {
@@ -206,12 +253,6 @@ impl ShardKeys {
     #[must_use]
     pub fn session(&self, session: &str) -> String {
         self.key(&format!("session:{session}"))
-    }
-
-    /// The jobs that a session has in hand: a hash.
-    #[must_use]
-    pub fn jobs(&self, session: &str) -> String {
-        self.key(&format!("jobs:{session}"))
     }
 
     /// What workers told of the fleet, such as connections an account: a hash.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use postroom::settings::CredentialSettings;
 use postroom_shared::account::{Account, AccountKind};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::tokens::credentials::{self, Credentials};
 use postroom_shared::tokens::{CredentialsError, SealError, Sealer};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -26,6 +27,7 @@ pub(super) async fn run(add: Add, context: &mut Context) -> Result<(), Failure> 
     credentials::save(context.queue().store(), &sealer, &add.which.id, &credentials).await?;
     let account = wanted(add, known.as_ref(), Some(credentials.client().to_string()));
     context.queue().put_account(&account).await?;
+    context.note(Action::AccountAdd, Subject::Account(account.id.clone())).await;
     let done = match known {
         None => "added",
         Some(known) if known.holds.is_empty() => "renewed",
@@ -57,6 +59,7 @@ async fn change(add: Add, known: Option<Account>, context: &mut Context) -> Resu
     };
     let account = wanted(add, Some(&known), None);
     context.queue().change_account(&account).await?;
+    context.note(Action::AccountAdd, Subject::Account(account.id.clone())).await;
     told(&account, "changed", context)
 }
 

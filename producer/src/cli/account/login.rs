@@ -9,6 +9,7 @@ use std::thread;
 
 use postroom::consent::{self, ConsentError, Flow, Loopback, NotStored, Pending, Redirected, Stored, Visit};
 use postroom::settings::{ClientSettings, LoginSettings};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::tokens::Sealer;
 use postroom_shared::tokens::consent::OAuthClient;
 use secrecy::ExposeSecret as _;
@@ -60,7 +61,9 @@ pub(super) async fn run(login: Login, context: &mut Context) -> Result<(), Failu
         if let Some(visit) = visit {
             visit.answer(stored.as_ref().map(drop).map_err(String::as_str)).await;
         }
-        return tell(stored.map_err(Failure::Failed)?, context);
+        let stored = stored.map_err(Failure::Failed)?;
+        context.note(Action::AccountLogin, Subject::Account(login.which.id.clone())).await;
+        return tell(stored, context);
     }
 }
 

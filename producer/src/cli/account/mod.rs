@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 use postroom::{AccountId, Reason};
 use postroom_shared::account::{AccountKind, Pause};
 use postroom_shared::address::Address;
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::queue::AccountError;
 
 use super::values::{account_id, address, quiet, rate, span};
@@ -222,6 +223,7 @@ pub(crate) async fn run(command: Account, context: &mut Context) -> Result<(), F
         Account::Hold { which, span, note } => hold(&which.id, span, note, context).await,
         Account::Resume { which } => {
             context.queue().resume(&which.id).await?;
+            context.note(Action::AccountResume, Subject::Account(which.id.clone())).await;
             context.out.line(format!("{} may send", which.id.reveal()))
         }
         Account::Reseal { dry_run, json } => reseal::run(dry_run, json, context).await,
@@ -254,6 +256,7 @@ async fn hold(id: &AccountId, span: Option<Duration>, note: String, context: &mu
     queue.lift(id, Reason::Operator).await?;
     let pause = span.map_or(Pause::UntilAPerson, |span| Pause::For { least: span, most: span });
     let until = queue.hold(id, Reason::Operator, &note, pause).await?;
+    context.note(Action::AccountHold, Subject::Account(id.clone())).await;
     context.out.line(format!("{} is held {}", id.reveal(), lasts(until)))
 }
 

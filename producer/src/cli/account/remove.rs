@@ -1,6 +1,7 @@
 //! `postroom account remove`: says what it costs before it does it.
 
 use postroom::{AccountId, MailState};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::queue::ListFilter;
 use postroom_shared::tokens::credentials;
 
@@ -23,6 +24,7 @@ pub(super) async fn run(id: &AccountId, yes: bool, context: &mut Context) -> Res
     if !known {
         return Err(Failure::failed("there is no such account: see `postroom account list`"));
     }
+    context.note(Action::AccountRemove, Subject::Account(id.clone())).await;
     let cost = costs.then(|| format!("; {now} mails are dead letters, {later} will be when due"));
     context.out.line(format!("{} removed{}", id.reveal(), cost.unwrap_or_default()))
 }

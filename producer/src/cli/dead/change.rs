@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postroom::{AccountId, MailId, MailState};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::queue::{DeadFilter, Queue, ViaError};
 
 use super::{Chosen, print_summary};
@@ -22,6 +23,13 @@ pub(super) enum Change {
 }
 
 impl Change {
+    fn action(&self) -> Action {
+        match self {
+            Self::Retry { .. } => Action::DeadRetry,
+            Self::Discard => Action::DeadDiscard,
+        }
+    }
+
     fn future(&self) -> String {
         match self {
             Self::Retry { via: None, .. } => " would be tried again".to_owned(),
@@ -59,6 +67,13 @@ pub(super) async fn change(chosen: &Chosen, change: &Change, context: &mut Conte
     } else {
         change_some(&chosen.ids, change, &mut tally, context).await
     };
+    if tally.done > 0 {
+        let subject = match chosen.ids[..] {
+            [id] if !chosen.all => Subject::Mail(id),
+            _ => Subject::Mails(tally.done as u64),
+        };
+        context.note(change.action(), subject).await;
+    }
     if let Err(Failure::Failed(why)) = &ended
         && tally.done > 0
     {

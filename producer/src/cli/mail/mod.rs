@@ -1,5 +1,6 @@
 //! `postroom mail`: where is my mail, cancelling, and another time for it.
 
+mod find;
 mod show;
 
 use std::fs::OpenOptions;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use postroom::{AccountId, Cancelled, MailId, MailState, MailStatus, Millis, Rescheduled};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::queue::ListFilter;
 
 use super::output::{Out, complain};
@@ -73,6 +75,9 @@ pub(crate) enum Mail {
         #[arg(long)]
         json: bool,
     },
+    /// Mails by recipient, tag, reason, state, Message-ID or idempotency key
+    #[command(after_help = find::HELP)]
+    Find(find::Find),
     /// Cancel mails that no worker has yet
     Cancel {
         /// The ids that `send` printed
@@ -103,6 +108,7 @@ pub(crate) async fn run(command: Mail, context: &mut Context) -> Result<(), Fail
             let found = context.queue().list(&ListFilter { state, account, limit }).await?;
             if json { context.out.json(&found) } else { print_list(&found, &mut context.out) }
         }
+        Mail::Find(wanted) => find::run(wanted, context).await,
         Mail::Cancel { ids } => cancel(&ids, context).await,
         Mail::Reschedule { id, time } => reschedule(id, time, context).await,
     }
@@ -134,6 +140,7 @@ async fn cancel(ids: &[MailId], context: &mut Context) -> Result<(), Failure> {
     for id in ids {
         let why = match context.client.cancel(*id).await {
             Ok(Cancelled::Done) => {
+                context.note(Action::MailCancel, Subject::Mail(*id)).await;
                 context.out.line(format!("{id} cancelled"))?;
                 continue;
             }
@@ -150,7 +157,10 @@ async fn cancel(ids: &[MailId], context: &mut Context) -> Result<(), Failure> {
 async fn reschedule(id: MailId, time: Millis, context: &mut Context) -> Result<(), Failure> {
     let answer = context.client.reschedule(id, time).await.map_err(|error| Failure::Failed(error.to_string()))?;
     match answer {
-        Rescheduled::Done => context.out.line(format!("{id} goes at {time}")),
+        Rescheduled::Done => {
+            context.note(Action::MailReschedule, Subject::Mail(id)).await;
+            context.out.line(format!("{id} goes at {time}"))
+        }
         Rescheduled::TooLate(MailState::Retry) => {
             Err(Failure::failed("it could not be rescheduled: it was tried already; see `postroom mail show`"))
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::send_time;
@@ -57,7 +58,10 @@ pub(super) async fn reschedule(
     let to = time_in(&document(&payload).await?)?;
     let id = visible(&app, &caller, &id).await?;
     match app.client.reschedule(id, to).await {
-        Ok(Rescheduled::Done) => Ok(changed(id, false)),
+        Ok(Rescheduled::Done) => {
+            app.note_operator(&caller, Action::MailReschedule, Subject::Mail(id)).await;
+            Ok(changed(id, false))
+        }
         Ok(Rescheduled::TooLate(state)) => Err(too_late("get another time", state).about(id)),
         Ok(Rescheduled::Unknown) => Err(ApiError::not_found("Email")),
         Err(error @ RescheduleError::TooFar) => Err(ApiError::invalid(format!("scheduled_at: {error}"))),
@@ -103,7 +107,10 @@ pub(super) async fn cancel(
     caller.demand(Scope::Send)?;
     let id = visible(&app, &caller, &id).await?;
     match app.client.cancel(id).await? {
-        Cancelled::Done => Ok(changed(id, false)),
+        Cancelled::Done => {
+            app.note_operator(&caller, Action::MailCancel, Subject::Mail(id)).await;
+            Ok(changed(id, false))
+        }
         Cancelled::TooLate(MailState::Cancelled) => Ok(changed(id, true)),
         Cancelled::TooLate(state) => Err(too_late("be cancelled", state).about(id)),
         Cancelled::Unknown => Err(ApiError::not_found("Email")),

@@ -1,13 +1,16 @@
-//! `GET /emails`, `GET /emails/{id}` and its timeline: where is my mail, and why.
+//! `GET /emails`, `GET /emails/{id}` and its timeline: where is my mail, and why; and which mails fit a question.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use postroom_shared::account::AccountId;
+use postroom_shared::address::Address;
 use postroom_shared::id::MailId;
 use postroom_shared::message::read;
-use postroom_shared::queue::{MailState, MailStatus, Page, PageQuery};
+use postroom_shared::queue::{FindQuery, MailState, MailStatus, Page, PageQuery, TagFilter};
+use postroom_shared::reason::Reason;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -32,10 +35,21 @@ pub(super) struct ListQuery {
     state: Option<String>,
     /// Only mails of this account.
     account: Option<String>,
+    /// Only mails to this address (To, Cc or Bcc).
+    recipient: Option<String>,
+    /// Only mails with this tag: its name, or `name=value`.
+    tag: Option<String>,
+    /// Only mails that wait for another try, died or ended for this reason: one word of the closed list.
+    reason: Option<String>,
+    /// Only mails with this `Message-ID`.
+    message_id: Option<String>,
+    /// Only the mail that was handed over with this idempotency key, or the mails of a batch with it. Keys are remembered for
+    /// 24 hours, or until the mail's deadline.
+    idempotency_key: Option<String>,
 }
 
 impl ListQuery {
-    fn read(&self, caller: &Caller) -> Result<PageQuery, ApiError> {
+    pub(super) fn read(&self, caller: &Caller) -> Result<FindQuery, ApiError> {
         let limit = match self.limit.as_deref().map(str::parse) {
             None => 20,
             Some(Ok(limit @ 1..=100)) => limit,
@@ -48,24 +62,33 @@ impl ListQuery {
         if after.is_some() && before.is_some() {
             return Err(parameter("after", "before is given, too: give one of them"));
         }
-        let state = self.state.as_deref().map(str::parse::<MailState>).transpose();
         let account = self.account.as_deref().map(str::parse::<AccountId>).transpose();
         let account = account.map_err(|_| parameter("account", "give an account's address"))?;
-        Ok(PageQuery {
-            limit,
-            after,
-            before,
-            state: state.map_err(|what| parameter("state", &what))?,
-            accounts: caller.narrowed_to(account)?,
+        let recipient = self.recipient.as_deref().map(str::parse::<Address>).transpose();
+        let state = parsed::<MailState>("state", self.state.as_deref())?;
+        Ok(FindQuery {
+            page: PageQuery { limit, after, before, state, accounts: caller.narrowed_to(account)? },
+            recipient: recipient.map_err(|_| parameter("recipient", "give a mail address"))?,
+            tag: parsed::<TagFilter>("tag", self.tag.as_deref())?,
+            reason: parsed::<Reason>("reason", self.reason.as_deref())?,
+            message_id: self.message_id.clone(),
+            idempotency_key: self.idempotency_key.clone(),
         })
     }
+}
+
+fn parsed<T: FromStr<Err = String>>(name: &str, text: Option<&str>) -> Result<Option<T>, ApiError> {
+    text.map(str::parse).transpose().map_err(|what: String| parameter(name, &what))
 }
 
 fn parameter(name: &str, what: &str) -> ApiError {
     ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", format!("{name}: {what}"))
 }
 
-/// The newest mails
+/// The newest mails, or those that fit
+///
+/// All that is given must fit. Recipient, tag, reason, `Message-ID` and idempotency key are looked up, and so is the state of mails
+/// that are not ready or sent; a page looks at 10,000 mails at most, and `next` tells where to go on.
 #[utoipa::path(
     get,
     path = "/emails",
@@ -84,7 +107,7 @@ pub(super) async fn list(
 ) -> Result<Json<EmailList>, ApiError> {
     caller.demand(Scope::Read)?;
     let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let Page { mails, has_more, next } = app.client.queue().page(&query.read(&caller)?).await?;
+    let Page { mails, has_more, next } = app.client.queue().find(&query.read(&caller)?).await?;
     let next = next.filter(|next| mails.last().is_none_or(|last| last.id != *next)).map(|next| next.to_string());
     Ok(Json(EmailList::new(has_more, next, mails.iter().map(EmailSummary::from).collect())))
 }

@@ -31,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(change::cancel))
         .routes(routes!(find::timeline))
         .routes(routes!(own::status))
+        .routes(routes!(own::statuses))
         .routes(routes!(own::outlooks))
 }
 

@@ -1,16 +1,17 @@
-//! `GET /emails/{id}/status` and `POST /emails/outlooks`: mails in Postroom's own form, as the Rust client and the command line
-//! know them. Times are milliseconds since 1970.
+//! `GET /emails/{id}/status`, `GET /emails/statuses` and `POST /emails/outlooks`: mails in Postroom's own form, as the Rust
+//! client and the command line know them. Times are milliseconds since 1970.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{MailStatus, Place};
+use postroom_shared::queue::{MailStatus, Page, Place};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::find::seen;
+use super::find::{ListQuery, seen};
 use crate::serve::app::App;
 use crate::serve::auth::{Caller, Scope};
 use crate::serve::body::Payload;
@@ -68,6 +69,43 @@ pub(super) async fn status(
 ) -> Result<Json<StatusBody>, ApiError> {
     caller.demand(Scope::Read)?;
     Ok(Json(StatusBody(seen(&app, &caller, &id).await?)))
+}
+
+/// Mails that fit, in Postroom's own form.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StatusesBody {
+    /// There are more in the same direction, or there may be.
+    has_more: bool,
+    /// Where the next page in the same direction begins.
+    next: Option<String>,
+    /// The mails, the newest first, without their timelines.
+    data: Vec<StatusBody>,
+}
+
+/// The mails that fit in Postroom's own form
+///
+/// For `postroom`'s Rust client: what `GET /emails` finds, times in milliseconds since 1970.
+#[utoipa::path(
+    get,
+    path = "/emails/statuses",
+    tag = "emails",
+    operation_id = "findStatuses",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of mails.", body = StatusesBody),
+        (status = 422, description = "A parameter cannot be read.", body = ErrorBody),
+    ),
+)]
+pub(super) async fn statuses(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<StatusesBody>, ApiError> {
+    caller.demand(Scope::Read)?;
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let Page { mails, has_more, next } = app.client.queue().find(&query.read(&caller)?).await?;
+    let data = mails.into_iter().map(StatusBody).collect();
+    Ok(Json(StatusesBody { has_more, next: next.map(|next| next.to_string()), data }))
 }
 
 /// When many mails will probably go

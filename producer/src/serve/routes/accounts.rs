@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use postroom_shared::account::{Account, AccountId, Hold, Pause};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::queue::{AccountError, Standing, Use};
 use postroom_shared::reason::Reason;
 use serde::Serialize;
@@ -181,6 +182,7 @@ async fn hold(
     let account = named(&account, &caller)?;
     let note = format!("by the API key {}", caller.key_id());
     app.client.queue().hold(&account, Reason::Operator, &note, Pause::UntilAPerson).await?;
+    app.note(&caller, Action::AccountHold, Subject::Account(account.clone())).await;
     standing(&app, &account).await
 }
 
@@ -201,6 +203,7 @@ async fn resume(
     caller.demand(Scope::Operate)?;
     let account = named(&account, &caller)?;
     app.client.queue().resume(&account).await?;
+    app.note(&caller, Action::AccountResume, Subject::Account(account.clone())).await;
     standing(&app, &account).await
 }
 

@@ -9,11 +9,13 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use postroom_shared::account::AccountId;
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
 use postroom_shared::mail::time_to_live;
 use postroom_shared::queue::{DeadFilter, DeadSummary, MailState, Queue, ViaError};
 use postroom_shared::reason::Reason;
+use postroom_shared::store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -217,6 +219,31 @@ impl Change {
             Self::Discard => Ok(queue.discard_dead(id).await?),
         }
     }
+
+    async fn apply_all(&self, queue: &Queue, ids: Vec<MailId>, body: &mut ChangeBody) -> Result<(), StoreError> {
+        for id in ids {
+            let why = match self.apply(queue, id).await {
+                Ok(Some(Ok(()))) => {
+                    body.changed += 1;
+                    continue;
+                }
+                Ok(Some(Err(state))) => format!("it is no dead letter: its state is {}", state.as_str()),
+                Ok(None) => "there is no such mail (any more)".to_owned(),
+                // Going on makes no sense without Redis; what was changed is changed, and a repeat does the rest.
+                Err(ViaError::Store(error)) if error.is_passing() => return Err(error),
+                Err(error) => error.to_string(),
+            };
+            body.fail(id.to_string(), why);
+        }
+        Ok(())
+    }
+
+    fn action(&self) -> Action {
+        match self {
+            Self::Retry { .. } => Action::DeadRetry,
+            Self::Discard => Action::DeadDiscard,
+        }
+    }
 }
 
 /// Put dead letters back into the queue
@@ -275,20 +302,13 @@ async fn apply(
     if request.dry_run {
         return Ok(Json(body));
     }
-    for id in ids {
-        let why = match change.apply(queue, id).await {
-            Ok(Some(Ok(()))) => {
-                body.changed += 1;
-                continue;
-            }
-            Ok(Some(Err(state))) => format!("it is no dead letter: its state is {}", state.as_str()),
-            Ok(None) => "there is no such mail (any more)".to_owned(),
-            // Going on makes no sense without Redis; what was changed is changed, and a repeat does the rest.
-            Err(ViaError::Store(error)) if error.is_passing() => return Err(error.into()),
-            Err(error) => error.to_string(),
-        };
-        body.fail(id.to_string(), why);
+    let only = if let [id] = ids[..] { Some(id) } else { None };
+    let ended = change.apply_all(queue, ids, &mut body).await;
+    if body.changed > 0 {
+        let subject = only.map_or(Subject::Mails(body.changed), Subject::Mail);
+        app.note(caller, change.action(), subject).await;
     }
+    ended?;
     body.has_more = body.total > body.changed + body.failed;
     Ok(Json(body))
 }

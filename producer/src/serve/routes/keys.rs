@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use postroom_shared::account::AccountId;
 use postroom_shared::api_keys::{ApiKey, KeyError, KeyId, Mode, NewKey, SecretKey};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::{Fault, Faults};
 use utoipa_axum::router::OpenApiRouter;
@@ -46,6 +47,7 @@ async fn create(
     caller.demand(Scope::Admin)?;
     let request: KeyRequest = payload.json()?;
     let (key, secret) = make(&app, &caller, request.read(&caller.key)?).await?;
+    app.note(&caller, Action::KeyCreate, Subject::Key(key.id.clone())).await;
     Ok((StatusCode::CREATED, Json(MadeKey::new(&key, &secret))))
 }
 
@@ -130,6 +132,7 @@ async fn create_api_key(
         ..NewKey::default()
     };
     let (key, secret) = make(&app, &caller, new).await?;
+    app.note(&caller, Action::KeyCreate, Subject::Key(key.id.clone())).await;
     Ok((StatusCode::CREATED, Json(MadeApiKey::new(&key, &secret))))
 }
 
@@ -199,6 +202,7 @@ pub(crate) async fn revoke_one(app: &App, caller: &Caller, id: &str) -> Result<K
     }
     // The message comes to this process, too, but perhaps after the answer.
     app.keys.forget(&key.id);
+    app.note(caller, Action::KeyRevoke, Subject::Key(key.id.clone())).await;
     Ok(key.id)
 }
 

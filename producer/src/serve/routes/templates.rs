@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Fault;
 use postroom_shared::templates::{MOST_TEMPLATES, Put, Template, Templates};
@@ -58,7 +59,9 @@ async fn put_one(
     may_change(&caller)?;
     let TemplateRequest { name, subject, html, text, sample, parts } = payload.json()?;
     let files = FilesRequest { subject, html, text, sample };
+    let subject_of_log = Subject::Template(name.clone());
     let mut put = store(&app, [(name, files)].into(), parts).await?;
+    app.note(&caller, Action::TemplatePut, subject_of_log).await;
     put.pop().map(Json).ok_or_else(|| ApiError::internal("nothing was put"))
 }
 
@@ -77,7 +80,10 @@ async fn put_all(
 ) -> Result<Json<PutList>, ApiError> {
     may_change(&caller)?;
     let TemplatesRequest { templates, parts } = payload.json()?;
-    Ok(Json(PutList { object: "list", data: store(&app, templates, parts).await? }))
+    let count = templates.len();
+    let data = store(&app, templates, parts).await?;
+    app.note(&caller, Action::TemplatePut, Subject::Templates(count)).await;
+    Ok(Json(PutList { object: "list", data }))
 }
 
 /// A template with its files
@@ -125,6 +131,7 @@ async fn remove(
         return Err(ApiError::not_found("Template"));
     }
     app.client.forget_templates().await;
+    app.note(&caller, Action::TemplateRemove, Subject::Template(name.to_string())).await;
     Ok(Json(RemovedBody { object: "template", id: name.to_string(), deleted: true }))
 }
 

@@ -13,6 +13,7 @@ use super::Queue;
 use super::mails::MailStatus;
 use crate::account::AccountId;
 use crate::clock::Millis;
+use crate::mail::Tag;
 use crate::reason::Reason;
 use crate::store::StoreError;
 
@@ -59,6 +60,14 @@ pub struct TagFilter {
     pub name: String,
     /// Its value; `None`: any.
     pub value: Option<String>,
+}
+
+impl TagFilter {
+    /// Whether a tag is one of those that are meant.
+    #[must_use]
+    pub fn fits(&self, tag: &Tag) -> bool {
+        tag.name == self.name && self.value.as_ref().is_none_or(|value| *value == tag.value)
+    }
 }
 
 impl FromStr for TagFilter {

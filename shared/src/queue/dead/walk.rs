@@ -191,10 +191,7 @@ impl DeadFilter {
             let mut left_out = status.recipients.iter().filter(|one| one.fate != "delivered");
             left_out.any(|one| one.address.domain().to_lowercase() == domain.to_lowercase())
         };
-        let has_tag = |tag: &super::TagFilter| {
-            let is = |value: &str| tag.value.as_ref().is_none_or(|wanted| wanted == value);
-            status.tags.iter().any(|one| one.name == tag.name && is(&one.value))
-        };
+        let has_tag = |wanted: &super::TagFilter| status.tags.iter().any(|tag| wanted.fits(tag));
         self.domain.as_ref().is_none_or(has_domain) && self.tag.as_ref().is_none_or(has_tag)
     }
 }

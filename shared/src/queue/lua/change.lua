@@ -11,7 +11,9 @@ local function ended(as)
   redis.call('ZREM', DUE, id)
   if m[5] then forget_pooled(id, a, p) end
   unbury(id)
+  index.leave(id, state)
   redis.call('HSET', MAIL .. id, 's', as, 'r', 'operator', 't', now)
+  index.place_for(id, as, retention)
   redis.call('RPUSH', LOG .. id, ARGV[5])
   finish(id, ARGV[6], retention)
   moved(state, as)
@@ -36,9 +38,11 @@ local function reschedule()
       if is_last then redis.call('LREM', lane, -1, id) end
       if m[5] then forget_pooled(id, a, p) end
       redis.call('HSET', MAIL .. id, 's', 'scheduled')
+      index.place(id, 'scheduled')
       moved('ready', 'scheduled')
       ring_one(a, p)
     end
+    index.lengthen(id, string.format('%.0f', deadline - now + retention))
     add_due(id, at)
   elseif state == 'scheduled' then
     redis.call('ZREM', DUE, id)

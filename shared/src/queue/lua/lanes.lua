@@ -153,6 +153,7 @@ local function touch(a, p) touched[a .. ':' .. p] = { a, p } end
 -- that of another account, if its pool chose one, is touched here. g and u of the mail, if the caller knows them (false:
 -- it has none). Answers the account.
 local function to_lane(id, a, p, from, front, g, u)
+  if from == 'scheduled' or from == 'retry' then index.leave(id, from) end
   if g == nil then g, u = unpack(redis.call('HMGET', MAIL .. id, 'g', 'u')) end
   local may_move = g and not u
   if may_move then

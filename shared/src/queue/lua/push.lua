@@ -1,6 +1,7 @@
--- Stores mails and gives each its place. ARGV: count, window of idempotency (ms), life of an index entry (ms), then for
--- each mail: id, account, priority, send_at (ms, 0: now), ttl (ms), idempotency hash or '', fingerprint, recipients, its
--- pool with what belongs to it (pools.lua) or '', job. Of a mail with a pool the account is chosen here.
+-- Stores mails and gives each its place. ARGV: count, window of idempotency (ms), life of an entry of MAILS (ms), life of
+-- a value that mails are found by (ms), and of one of a mail that is told of for long; then for each mail: id, account,
+-- priority, send_at (ms, 0: now), ttl (ms), idempotency hash or '', fingerprint, recipients, its pool with what belongs to it
+-- (pools.lua) or '', job, its values (queue/index.rs), the bytes of its id. Of a mail with a pool the account is chosen here.
 -- Answers for each mail: {'new', id} | {'same', id} | {'conflict', id} | {'no_account', id}.
 
 local count, window = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -13,11 +14,18 @@ local function already(hash, fingerprint)
   return { print == fingerprint and 'same' or 'conflict', id }
 end
 
-local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, g, job)
+local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, g, job, values, bytes_of_id)
   local at = math.max(now, send_at)
   local state = send_at > now and 'scheduled' or 'ready'
-  redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
-    't', string.format('%.0f', at))
+  -- What is kept for long anyway need not be known again.
+  if (string.byte(values) or 0) >= 97 then
+    redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
+      't', string.format('%.0f', at), 'i', values)
+  else
+    redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
+      't', string.format('%.0f', at))
+  end
+  index.note(values, bytes_of_id, NOW)
   -- Absent for the usual one, to save room.
   if recipients ~= '1' then redis.call('HSET', MAIL .. id, 'c', recipients) end
   redis.call('SET', JOB .. id, job)
@@ -27,7 +35,10 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, g, j
   end
   if g ~= '' then redis.call('HSET', MAIL .. id, 'g', g) end
   bump(state, 1)
-  if state == 'scheduled' then return add_due(id, at) end
+  if state == 'scheduled' then
+    index.place(id, state)
+    return add_due(id, at)
+  end
   if g ~= '' then note_pooled(id, a, p, false) end
   redis.call('RPUSH', LANE .. a .. ':' .. p, id)
   touch(a, p)
@@ -35,7 +46,7 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, g, j
 end
 
 for i = 0, count - 1 do
-  local at = 4 + i * 10
+  local at = 6 + i * 12
   local id, a, hash = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local known = hash ~= '' and already(hash, ARGV[at + 6]) or nil
   local pool = not known and ARGV[at + 8] ~= '' and read_pool(ARGV[at + 8])
@@ -46,13 +57,14 @@ for i = 0, count - 1 do
     answers[i + 1] = { 'no_account', id }
   else
     store(id, a, ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), hash, ARGV[at + 6], ARGV[at + 7],
-      ARGV[at + 8], ARGV[at + 9])
+      ARGV[at + 8], ARGV[at + 9], ARGV[at + 10], ARGV[at + 11])
     if pool then remember_thread(pool, a) end
     answers[i + 1] = { 'new', id }
   end
 end
 
 redis.call('XTRIM', MAILS, 'MINID', '~', math.max(0, now - tonumber(ARGV[3])), 'LIMIT', 1000)
+index.write(tonumber(ARGV[4]), tonumber(ARGV[5]))
 mend_rings()
 write_accounts()
 write_counts()

@@ -77,6 +77,7 @@ local function late(it, state, holder, a, attempts, recipients)
     unbury(it.id)
   else
     redis.call('ZREM', DUE, it.id)
+    index.leave(it.id, state)
   end
   done(it.id, it.fence, it.reason, it.keep, state, attempts, true)
   return 'late'
@@ -123,6 +124,7 @@ local function settle(it, a, recipients)
     -- When it was due at first: `t` is when it goes next.
     redis.call('HSETNX', MAIL .. it.id, 'td', m[3] or NOW)
     redis.call('HSET', MAIL .. it.id, 's', 'retry', 'r', it.reason, 't', it.at)
+    index.place(it.id, 'retry')
     moved('sending', 'retry')
     add_due(it.id, it.at)
   end

@@ -171,6 +171,7 @@ local function sweep_dead(limit)
     end
     bytes = bytes - unbury(id)
     redis.call('HSET', MAIL .. id, 's', 'discarded', 't', NOW)
+    index.place_for(id, 'discarded', retention)
     log(id, 'dropped', ',"limit":"' .. limit_passed .. '"')
     finish(id, '', retention)
     moved('dead', 'discarded')

@@ -105,6 +105,7 @@ async fn pages(stage: &Stage) -> Vec<(String, &'static str, &'static str)> {
         (stage.at("/templates/welcome"), "With its sample data", "template"),
         (stage.at("/workers"), "Mails in hand", "workers"),
         (stage.at("/keys"), "A new key", "keys"),
+        (stage.at("/audit"), "session.login", "audit"),
     ]
 }
 
@@ -140,7 +141,7 @@ async fn each_page_is_for_everybody_on_every_screen() {
                     1_100,
                     "light",
                     "overview" | "mails" | "mail" | "dead-letters" | "accounts" | "account" | "template" | "workers"
-                    | "keys",
+                    | "keys" | "audit",
                 ) => name.to_owned(),
                 (1_100, "dark", "overview" | "mail") => format!("{name}-dark"),
                 (390, _, "overview" | "mail") => format!("{name}-phone"),

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postroom::{Client, DirectClient, Draft, Error, HttpClient, MailId, MailStatus, Mailer, Millis, SendError, Sent};
+use postroom::{
+    Client, DirectClient, Draft, Error, FindQuery, HttpClient, MailId, MailState, MailStatus, Mailer, Millis,
+    PageQuery, SendError, Sent,
+};
 use postroom_it::{Api, Rig};
 use serde_json::{Value, json};
 
@@ -146,11 +149,47 @@ async fn ask(client: &Client, rig: &Rig, told: &mut Told, first: MailId, soon: M
     told.add("wait for the end", client.wait(first, Duration::from_secs(60)).await.unwrap().unwrap().state);
 }
 
+/// Looks for mails, in each way that there is.
+async fn find(client: &Client, told: &mut Told, first: MailId) {
+    let page = |limit| PageQuery { limit, ..PageQuery::default() };
+    let of = |limit| FindQuery { page: page(limit), ..FindQuery::default() };
+    let of_shop = PageQuery { accounts: Some(vec![SHOP.parse().unwrap()]), ..page(100) };
+    let message_id = client.status(first).await.unwrap().unwrap().message_id;
+    for (what, query) in [
+        ("recipient", FindQuery { recipient: Some("ann@example.org".parse().unwrap()), ..of(100) }),
+        ("one", FindQuery { recipient: Some("n100@example.org".parse().unwrap()), page: of_shop, ..of(1) }),
+        ("tag", FindQuery { tag: Some("kind=none".parse().unwrap()), ..of(100) }),
+        ("state", FindQuery { page: PageQuery { state: Some(MailState::Scheduled), ..page(100) }, ..of(1) }),
+        ("reason", FindQuery { reason: Some(postroom::Reason::Operator), ..of(100) }),
+        ("message id", FindQuery { message_id, ..of(100) }),
+        ("key", FindQuery { idempotency_key: Some("order-1".to_owned()), ..of(100) }),
+        ("batch", FindQuery { idempotency_key: Some("batch-1".to_owned()), ..of(100) }),
+    ] {
+        let found = client.find(&query).await.unwrap();
+        let mut numbers: Vec<usize> = found.mails.iter().map(|mail| told.number(mail.id)).collect();
+        // Those of one millisecond lie in the order of their ids.
+        numbers.sort_unstable();
+        assert_eq!(numbers.is_empty(), what == "tag", "{what}");
+        told.add(what, (numbers, found.has_more, found.next.is_some()));
+    }
+    let newest = client.find(&of(3)).await.unwrap();
+    assert_eq!(newest.next, Some(newest.mails[2].id));
+    let after = PageQuery { after: newest.next, ..page(100) };
+    let older = client.find(&FindQuery { page: after, ..FindQuery::default() }).await.unwrap();
+    assert!(newest.mails.iter().all(|mail| older.mails.iter().all(|other| other.id != mail.id)));
+    told.add("pages", (newest.mails.len(), older.mails.len(), older.has_more));
+    let before = PageQuery { before: Some(older.mails[0].id), ..page(100) };
+    let back = client.find(&FindQuery { page: before, ..FindQuery::default() }).await.unwrap();
+    let ids = |page: &postroom::Page| page.mails.iter().map(|mail| mail.id).collect::<Vec<_>>();
+    assert_eq!((ids(&back), back.next), (ids(&newest), None));
+}
+
 async fn all(client: &Client, rig: &Rig, soon: Millis) -> Vec<String> {
     let mut told = Told::default();
     let first = hand_over(client, &mut told, soon).await;
     batches(client, &mut told).await;
     ask(client, rig, &mut told, first, soon).await;
+    find(client, &mut told, first).await;
     told.lines
 }
 

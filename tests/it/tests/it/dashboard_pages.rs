@@ -78,7 +78,7 @@ async fn hostile_mails_are_text_on_every_page() {
 
     let id = hostile.id;
     let of_mail = ["", "/source"].map(|path| format!("/dashboard/mails/{id}{path}"));
-    let others = ["", "/mails", "/dead", "/accounts", "/templates", "/templates/evil", "/workers", "/keys"];
+    let others = ["", "/mails", "/dead", "/accounts", "/templates", "/templates/evil", "/workers", "/keys", "/audit"];
     let others = others.into_iter().map(|path| format!("/dashboard{path}"));
     let account = format!("/dashboard/accounts/{}", shop.hashed());
     let query = "%22%27%3E%3Cscript%3Ealert(1)%3C/script%3E";
@@ -146,6 +146,8 @@ async fn mails_are_found_by_their_marks() {
         "q=ann%40example.org",
         "q=ANN%40example.org&by=recipient",
         "q=order%3D1001",
+        "q=k-ann",
+        "q=k-ann&by=key&state=ready",
         "q=order%3D1001&by=tag&state=ready",
         &format!("q={message_id}"),
         &format!("q={message_id}&by=message-id"),

@@ -88,6 +88,8 @@ async fn all_pages(mails: usize, rounds: usize) -> Duration {
         "/dashboard/mails?q=ann1%40example.org".to_owned(),
         "/dashboard/mails?q=order%3D1001".to_owned(),
         "/dashboard/mails?q=nothing".to_owned(),
+        "/dashboard/mails?q=nothing&by=key".to_owned(),
+        "/dashboard/mails?q=ann1%40example.org&state=dead&reason=policy".to_owned(),
         format!("/dashboard/mails?account={hash}"),
         format!("/dashboard/mails?after={}", some[5].id),
         format!("/dashboard/mails/{}", some[1].id),
@@ -100,6 +102,7 @@ async fn all_pages(mails: usize, rounds: usize) -> Duration {
         "/dashboard/templates".to_owned(),
         "/dashboard/workers".to_owned(),
         "/dashboard/keys".to_owned(),
+        "/dashboard/audit".to_owned(),
     ] {
         let p95 = measure(&admin, &path, rounds).await;
         println!("{:>8.1} ms  {path}", p95.as_secs_f64() * 1_000.0);
