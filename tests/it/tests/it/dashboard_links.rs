@@ -101,8 +101,8 @@ async fn four_links_lead_from_an_alert_to_the_trace() {
     let api = rig.serve(&further).await.unwrap();
     let mail = dead(&rig, &api).await;
 
-    let visitor = Visitor::log_in(&api.base, &rig.key(&["create", "ann", "--scope", "operate"]).await.unwrap());
-    let visitor = visitor.await.unwrap();
+    let key = rig.key(&["create", "ann", "--scope", "operate"]).await.unwrap();
+    let visitor = Visitor::log_in(&api.base, &key).await.unwrap();
     let mut reader = Reader { visitor, base: api.base.clone(), page: String::new(), steps: Vec::new() };
     let alert = DEAD.replace("{{ $externalLabels.postroom_url }}", &api.base);
 
