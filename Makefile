@@ -10,7 +10,7 @@ BINS = cargo build --workspace --bins
 # One test program of tests/it, by its feature.
 PROOF = $(BINS) && cargo test --workspace --features postroom-it/$(1) --test $(1)
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
+.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,10 @@ test-servers: ## Against mail servers that others wrote (needs Node.js and npm; 
 
 test-browser: ## `postroom account login` in a real browser (Debian's Chromium and its driver are installed if root)
 	@$(WITH_REDIS); tests/tools/chromium.sh && $(call PROOF,browser)
+
+test-dashboard: ## The dashboard in a real browser, with axe-core (needs Node.js and npm; Chromium as above); UPDATE_IMAGES=1: docs/images
+	@$(WITH_REDIS); tests/tools/chromium.sh && npm install --prefix tests/dashboard --no-audit --no-fund --no-package-lock --silent \
+	  && $(call PROOF,dashboard)
 
 test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `postroom serve` (needs Node.js, npm and Python 3)
 	@$(WITH_REDIS); tests/tools/sdks.sh && $(call PROOF,sdks)
@@ -58,6 +62,9 @@ chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md);
 
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
+
+bench-dashboard: ## How long each page of the dashboard takes with 200,000 mails in Redis: p95 below 100 ms (docs/dashboard.md)
+	@$(WITH_REDIS); cargo build --release -p postroom && cargo test --release -p postroom-it --features long --test it -- --nocapture each_page_takes
 
 check: ## Formatting, lints, docs, licences and advisories
 	@tree=$$(cargo tree -p postroom --no-default-features -e normal --prefix none) && ! grep -E "^(axum|clap|minijinja) " <<<"$$tree"

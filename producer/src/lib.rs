@@ -39,6 +39,8 @@
 mod batch;
 pub mod client;
 pub mod consent;
+#[cfg(feature = "serve")]
+mod dashboard;
 pub mod direct;
 pub mod directory;
 pub mod door;

@@ -16,9 +16,10 @@ use super::{Context, Failure};
 const CREATE_HELP: &str = "\
 The key alone goes to standard output, so that it can be captured; it cannot be
 shown again. Scopes:
-  send   hand mail over, change it, cancel it before it goes
-  read   look at mails, dead letters, accounts and the queue
-  admin  everything, also keys and templates
+  send     hand mail over, change it, cancel it before it goes
+  read     look at mails, dead letters, accounts and the queue
+  operate  look; hold and resume accounts, retry and discard dead letters
+  admin    everything, also keys and templates
 
 Examples:
   postroom key create ops --admin
@@ -53,7 +54,7 @@ pub(crate) struct Create {
     /// Its mails go the whole way but never to Gmail
     #[arg(long)]
     test: bool,
-    /// What it may do: send, read, admin; several with commas [default: send,read]
+    /// What it may do: send, read, operate, admin; several with commas [default: send,read]
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = quiet(key_scope))]
     scopes: Vec<Scope>,
     /// It may do everything: the same as --scope admin

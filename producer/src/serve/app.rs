@@ -23,11 +23,11 @@ use crate::direct::DirectClient;
 pub struct App {
     /// Hands mail over, and has the queue beneath.
     pub client: DirectClient,
-    pub(super) keys: Arc<KeyRing>,
-    pub(super) audit: Audit,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) audit: Audit,
     pub(super) intake: Intake,
     pub(super) estimates: Estimates,
-    pub(super) memory: Memory,
+    pub(crate) memory: Memory,
     /// Within this a request that has come whole is answered.
     pub(super) timeout: Duration,
     /// What is counted.
@@ -72,7 +72,7 @@ impl App {
         self.health.drain();
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 }

@@ -31,10 +31,10 @@ impl Caller {
         }
         let message = match scope {
             // The words that Resend's own SDKs know.
-            Scope::Read | Scope::Admin if !self.key.allows(Scope::Read) => {
+            Scope::Read | Scope::Operate | Scope::Admin if !self.key.allows(Scope::Read) => {
                 "This API key is restricted to only send emails".to_owned()
             }
-            Scope::Send | Scope::Read | Scope::Admin => {
+            Scope::Send | Scope::Read | Scope::Operate | Scope::Admin => {
                 format!("This API key does not have the scope \"{scope}\": use one that has it")
             }
         };
@@ -50,7 +50,7 @@ impl Caller {
     }
 
     /// The accounts that it is bound to; `None`: any.
-    pub(super) fn accounts(&self) -> Option<Arc<[AccountId]>> {
+    pub(crate) fn accounts(&self) -> Option<Arc<[AccountId]>> {
         (!self.key.accounts.is_empty()).then(|| self.key.accounts.as_slice().into())
     }
 
@@ -60,17 +60,17 @@ impl Caller {
     }
 
     /// Whether it may know of this mail. Test mails belong to no account of anybody's: every key may see them.
-    pub(super) fn sees_mail(&self, status: &MailStatus) -> bool {
+    pub(crate) fn sees_mail(&self, status: &MailStatus) -> bool {
         self.sees_mail_of(&status.account)
     }
 
     /// The same of a mail that this account sends.
-    pub(super) fn sees_mail_of(&self, account: &AccountId) -> bool {
+    pub(crate) fn sees_mail_of(&self, account: &AccountId) -> bool {
         account.is_test() || (!self.is_test() && self.sees(account))
     }
 
     /// The accounts that a listing of mails is narrowed to; `None`: all. One whose mails it may not see is no account for it.
-    pub(super) fn narrowed_to(&self, account: Option<AccountId>) -> Result<Option<Vec<AccountId>>, ApiError> {
+    pub(crate) fn narrowed_to(&self, account: Option<AccountId>) -> Result<Option<Vec<AccountId>>, ApiError> {
         match account {
             Some(account) if self.sees_mail_of(&account) => Ok(Some(vec![account])),
             Some(_) => Err(ApiError::not_found("Account")),
@@ -80,7 +80,7 @@ impl Caller {
     }
 
     /// The id of its key: not secret.
-    pub(super) fn key_id(&self) -> &str {
+    pub(crate) fn key_id(&self) -> &str {
         self.key.id.as_str()
     }
 }

@@ -30,7 +30,7 @@ const SLOWEST: u64 = 100 << 10;
 
 /// The memory that all bodies share.
 #[derive(Debug, Clone)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     pieces: Arc<Semaphore>,
     read_back: Arc<Semaphore>,
     body_limit: usize,
@@ -59,7 +59,7 @@ impl Memory {
     }
 
     /// Waits for the turn to read a whole mail back from Redis, whose size is not known before.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.read_back.acquire().await.ok()
     }
 
@@ -165,8 +165,8 @@ impl AsRef<[u8]> for Owned {
 }
 
 /// A request's body, and its part of the memory as long as it is held.
-pub(super) struct Payload {
-    pub(super) bytes: Bytes,
+pub(crate) struct Payload {
+    pub(crate) bytes: Bytes,
     /// When the request must be answered.
     pub(super) until: Instant,
 }

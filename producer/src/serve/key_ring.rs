@@ -144,6 +144,31 @@ impl KeyRing {
         }
     }
 
+    /// Whoever has the key of this id, for a login that the key began: it is not presented again. Counts against no limit.
+    ///
+    /// # Errors
+    /// If the key is not valid any more, or Redis cannot tell.
+    pub(crate) async fn recall(&self, id: &KeyId) -> Result<Arc<Caller>, Denied> {
+        let caller = match self.remembered(id) {
+            Memory::Key(caller) => caller,
+            Memory::Nobody => return Err(Denied::Invalid),
+            Memory::Ask { epoch, .. } => self.look_up(id, epoch).await?,
+        };
+        if caller.key.is_valid(Millis::now()) { Ok(caller) } else { Err(Denied::Invalid) }
+    }
+
+    /// As [`KeyRing::recall`], for one request, which is noted and counts against the key's limit.
+    ///
+    /// # Errors
+    /// As there, or if the key comes too often.
+    pub(crate) async fn admit_again(&self, id: &KeyId) -> Result<Arc<Caller>, Denied> {
+        let caller = self.recall(id).await?;
+        match self.used(&caller, Millis::now()).map(|limit| limit.take()) {
+            Some(standing) if standing.is_refused() => Err(Denied::TooFast(standing)),
+            Some(_) | None => Ok(caller),
+        }
+    }
+
     /// Forgets what is known of a key: it was made or revoked.
     pub fn forget(&self, id: &KeyId) {
         let mut state = self.state();

@@ -10,6 +10,7 @@
 //! | `auth`, `key_ring`, `rate`, `audit` | who asks, what they may do, how often, and what they changed |
 //! | `answer`, `body`, `crowd`, `listen`, `open_files`, `stream`, `tls` | what a caller may send and hold: sizes, times, connections |
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
+//! | `dashboard`, beside this folder | the pages for people |
 //! | `error` | what is answered when something cannot be done |
 //! | `openapi`, `path` | the document and its page; paths that are no text |
 //! | `watch` | what is counted and traced of requests, and the metrics of the queue |
@@ -54,13 +55,16 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::app::App;
 pub use self::auth::{Caller, Denied, demand_key};
+pub(crate) use self::body::Payload;
 pub use self::emails::read_email;
 pub use self::error::{ApiError, ErrorBody, FaultBody};
 pub use self::key_ring::{KeyRing, RingSettings};
 use self::listen::Listening;
 pub use self::rate::Standing;
+pub(crate) use self::routes::keys::{make as make_key, revoke_one as revoke_key, visible as visible_keys};
 pub use self::settings::{ServeSettings, TlsFiles};
 use self::tls::TlsServer;
+pub use crate::dashboard::{Access, DashboardSettings};
 
 /// How long the last traces may take.
 const LAST_SPANS: Duration = Duration::from_secs(3);
@@ -87,7 +91,7 @@ impl Server {
         let listening = Listening {
             listener,
             tls,
-            router: router(&app),
+            router: router(&app, &settings.dashboard),
             memory: app.memory.clone(),
             connections: settings.connections,
             timeout: settings.timeout,
@@ -137,7 +141,7 @@ fn parts() -> (Router<Arc<App>>, Router<Arc<App>>, OpenApi) {
     (router, open, document)
 }
 
-fn router(app: &Arc<App>) -> Router {
+fn router(app: &Arc<App>, dashboard: &DashboardSettings) -> Router {
     let (api, open, document) = parts();
     let guarded = api
         .merge(openapi::routes(document))
@@ -155,7 +159,9 @@ fn router(app: &Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
         .layer(middleware::from_fn_with_state(Arc::clone(app), watch::watched))
         .with_state(Arc::clone(app));
-    open.fallback_service(guarded)
+    let pages = crate::dashboard::routes(app, dashboard).unwrap_or_default();
+    let pages = pages.layer(middleware::from_fn_with_state(Arc::clone(app), in_time));
+    open.merge(pages).fallback_service(guarded)
 }
 
 /// Answers in time whatever comes without a body, which reads or changes one thing. What has a body knows its own time

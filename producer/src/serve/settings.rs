@@ -9,6 +9,8 @@ use postroom_shared::settings::Source;
 use postroom_shared::telemetry::TraceSettings;
 use postroom_shared::telemetry::probe::ProbeSettings;
 
+use crate::dashboard::DashboardSettings;
+
 /// Where nobody says otherwise: so much that no app meets it by sending mail (an account sends 2,000 a day, and a batch is
 /// one request), and so little that one key does not take all of a server.
 const RATE: u32 = 1_000;
@@ -41,6 +43,8 @@ pub struct ServeSettings {
     pub probe: ProbeSettings,
     /// Where traces go.
     pub traces: TraceSettings,
+    /// The dashboard.
+    pub dashboard: DashboardSettings,
 }
 
 /// A certificate and its key.
@@ -81,6 +85,7 @@ impl ServeSettings {
             ),
             probe: ProbeSettings::read(source, 9465),
             traces: TraceSettings::read(source),
+            dashboard: DashboardSettings::read(source),
         }
     }
 }

@@ -47,7 +47,7 @@ impl NewKey {
             faults.add("name", "has control characters: use letters, digits and blanks");
         }
         if self.scopes.is_empty() {
-            faults.add("scopes", "none: give one or more of send, read and admin");
+            faults.add("scopes", "none: give one or more of send, read, operate and admin");
         }
         if self.accounts.len() > MOST_ACCOUNTS {
             let given = self.accounts.len();

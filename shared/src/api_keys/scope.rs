@@ -16,13 +16,15 @@ pub enum Scope {
     Send,
     /// Look at mails, dead letters, accounts and the queue.
     Read,
+    /// Look, and act: hold and resume accounts, retry and discard dead letters.
+    Operate,
     /// Everything, also keys and templates.
     Admin,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Send, Self::Read, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Send, Self::Read, Self::Operate, Self::Admin];
 
     /// The word.
     #[must_use]
@@ -30,6 +32,7 @@ impl Scope {
         match self {
             Self::Send => "send",
             Self::Read => "read",
+            Self::Operate => "operate",
             Self::Admin => "admin",
         }
     }
@@ -48,7 +51,7 @@ impl FromStr for Scope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| "not a scope: use send, read or admin".to_owned())
+            .ok_or_else(|| "not a scope: use send, read, operate or admin".to_owned())
     }
 }
 
@@ -58,10 +61,11 @@ impl FromStr for Scope {
 pub struct Scopes(BTreeSet<Scope>);
 
 impl Scopes {
-    /// Whether the key may do this: `admin` may do everything.
+    /// Whether the key may do this: `admin` may do everything, and whoever operates may look.
     #[must_use]
     pub fn allow(&self, scope: Scope) -> bool {
-        self.0.contains(&scope) || self.0.contains(&Scope::Admin)
+        let looks = scope == Scope::Read && self.0.contains(&Scope::Operate);
+        looks || self.0.contains(&scope) || self.0.contains(&Scope::Admin)
     }
 
     /// Whether the key may do nothing at all.
@@ -137,7 +141,8 @@ mod tests {
             assert!(of(&[Scope::Admin]).allow(scope));
             assert!(!of(&[]).allow(scope));
             assert_eq!(of(&[Scope::Send]).allow(scope), scope == Scope::Send);
-            assert_eq!(of(&[Scope::Send, Scope::Read]).allow(scope), scope != Scope::Admin);
+            assert_eq!(of(&[Scope::Send, Scope::Read]).allow(scope), [Scope::Send, Scope::Read].contains(&scope));
+            assert_eq!(of(&[Scope::Operate]).allow(scope), [Scope::Read, Scope::Operate].contains(&scope));
             assert_eq!(scope.as_str().parse(), Ok(scope));
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
         }

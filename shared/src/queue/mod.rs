@@ -29,6 +29,7 @@ mod stats;
 mod timeline;
 mod told;
 mod turn;
+mod workers;
 
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ pub use standing::Standing;
 pub use stats::{LaneStats, QueueStats};
 pub use timeline::{Attempt, Event, What};
 pub use turn::{MOST_ENDS, Turn, TurnAnswer};
+pub use workers::Worker;
 
 /// The queue in Redis. Cheap to clone.
 #[derive(Clone)]

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use super::Queue;
 use super::accounts::read_account;
 use super::budget::{Budget, DAY, STEP, State, Step, read_step, reckon};
+use super::mails::MailState;
+use super::outlook::{Outlook, Waiting, outlook};
+use super::session::wrong;
 use crate::account::{Account, AccountId};
 use crate::clock::Millis;
 use crate::mail::Priority;
@@ -121,6 +124,27 @@ impl Standing {
         Millis(at as u64)
     }
 
+    /// Messages that it sent in the last 24 hours, by the end of the step of time in which they went.
+    pub fn sent(&self) -> impl Iterator<Item = (Millis, u64)> + '_ {
+        self.steps.iter().filter(|step| step.messages > 0).map(|step| (step.ended(), step.messages))
+    }
+
+    /// When the last of the mails that wait will probably have gone; `None`: not before a person acts, or nothing waits.
+    #[must_use]
+    pub fn forecast(&self, now: Millis) -> Option<Outlook> {
+        let waiting: u64 = self.waiting.iter().sum();
+        let last = Waiting {
+            state: MailState::Ready,
+            at: now,
+            deadline: Millis(u64::MAX),
+            priority: Priority::Bulk,
+            recipients: 1,
+            in_doubt: false,
+            ahead: waiting.checked_sub(1)?,
+        };
+        outlook(&last, Some(self), now)
+    }
+
     /// Mails of the account that go before a mail of this priority that comes now.
     #[must_use]
     pub fn ahead(&self, priority: Priority) -> u64 {
@@ -144,14 +168,46 @@ impl Standing {
     }
 }
 
+/// What Redis has of one account, in the order in which [`Queue::ask_standing`] asks.
+type Rows = (HashMap<String, String>, Vec<String>, Option<u32>, u64, u64, u64, u64);
+/// Commands of one account.
+const ASKED: usize = 7;
+/// Accounts in one round trip.
+const SLICE: usize = 50;
+
 impl Queue {
     /// How an account stands. `None`: there is no such account.
     ///
     /// # Errors
     /// If Redis did not answer, or holds what cannot be read.
     pub async fn standing(&self, id: &AccountId) -> Result<Option<Standing>, StoreError> {
-        let (keys, now) = (self.store.keys_of(id), Millis::now());
         let mut pipe = redis::pipe();
+        let now = Millis::now();
+        self.ask_standing(&mut pipe, id, now);
+        let rows: Rows = pipe.query_async(&mut self.store.connection()).await?;
+        read_rows(id, rows, now)
+    }
+
+    /// How accounts stand, some at a time; those that there are not are left out.
+    ///
+    /// # Errors
+    /// If Redis did not answer, or holds what cannot be read.
+    pub async fn standings(&self, ids: &[AccountId]) -> Result<Vec<Standing>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for slice in ids.chunks(SLICE) {
+            let (mut pipe, now) = (redis::pipe(), Millis::now());
+            slice.iter().for_each(|id| self.ask_standing(&mut pipe, id, now));
+            let values: Vec<redis::Value> = pipe.query_async(&mut self.store.connection()).await?;
+            for (id, values) in slice.iter().zip(values.chunks(ASKED)) {
+                let rows: Rows = redis::from_redis_value(redis::Value::Array(values.to_vec())).map_err(wrong)?;
+                found.extend(read_rows(id, rows, now)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn ask_standing(&self, pipe: &mut redis::Pipeline, id: &AccountId, now: Millis) {
+        let keys = self.store.keys_of(id);
         pipe.cmd("HGETALL").arg(keys.account(id));
         pipe.cmd("LRANGE").arg(keys.ledger(id)).arg(0).arg(-1);
         pipe.cmd("HGET").arg(keys.config()).arg("connections");
@@ -159,18 +215,19 @@ impl Queue {
         for priority in Priority::ALL {
             pipe.cmd("LLEN").arg(keys.lane(id, priority.letter()));
         }
-        type Rows = (HashMap<String, String>, Vec<String>, Option<u32>, u64, u64, u64, u64);
-        let rows: Rows = pipe.query_async(&mut self.store.connection()).await?;
-        let (fields, steps, connections, workers, urgent, normal, bulk) = rows;
-        if !fields.contains_key("kind") {
-            return Ok(None);
-        }
-        let account = read_account(id.clone(), &fields)?;
-        let connections = account.connections.or(connections).unwrap_or(ACCOUNT_CONNECTIONS);
-        let connections = account.fewer.map_or(connections, |(fewer, _)| fewer.min(connections));
-        let state = State::read(fields.get("state").map(String::as_str));
-        let steps = steps.iter().filter_map(|step| read_step(step)).chain([state.step]).collect();
-        let standing = Standing::new(account, &state, steps, now);
-        Ok(Some(Standing { waiting: [urgent, normal, bulk], connections, workers, ..standing }))
     }
+}
+
+fn read_rows(id: &AccountId, rows: Rows, now: Millis) -> Result<Option<Standing>, StoreError> {
+    let (fields, steps, connections, workers, urgent, normal, bulk) = rows;
+    if !fields.contains_key("kind") {
+        return Ok(None);
+    }
+    let account = read_account(id.clone(), &fields)?;
+    let connections = account.connections.or(connections).unwrap_or(ACCOUNT_CONNECTIONS);
+    let connections = account.fewer.map_or(connections, |(fewer, _)| fewer.min(connections));
+    let state = State::read(fields.get("state").map(String::as_str));
+    let steps = steps.iter().filter_map(|step| read_step(step)).chain([state.step]).collect();
+    let standing = Standing::new(account, &state, steps, now);
+    Ok(Some(Standing { waiting: [urgent, normal, bulk], connections, workers, ..standing }))
 }

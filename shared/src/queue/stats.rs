@@ -49,6 +49,18 @@ impl Queue {
     /// # Errors
     /// If Redis did not answer, or holds what cannot be read.
     pub async fn stats(&self) -> Result<QueueStats, StoreError> {
+        let mut stats = self.totals().await?;
+        for account in self.accounts().await? {
+            stats.lanes.push(self.lane_stats(account).await?);
+        }
+        Ok(stats)
+    }
+
+    /// As [`Queue::stats`], without the lanes.
+    ///
+    /// # Errors
+    /// If Redis did not answer, or holds what cannot be read.
+    pub async fn totals(&self) -> Result<QueueStats, StoreError> {
         let mut stats = QueueStats::default();
         for shard in 0..self.store.shards() {
             let keys = self.store.keys(shard);
@@ -69,9 +81,6 @@ impl Queue {
             stats.dead_dropped += count("dead_dropped");
             stats.dead_expired += count("dead_expired");
             stats.workers = stats.workers.max(workers);
-        }
-        for account in self.accounts().await? {
-            stats.lanes.push(self.lane_stats(account).await?);
         }
         Ok(stats)
     }

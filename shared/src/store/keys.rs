@@ -249,6 +249,12 @@ impl ShardKeys {
         self.key("sessions")
     }
 
+    /// One session, with its worker's name and since when it lives: a hash.
+    #[must_use]
+    pub fn session(&self, session: &str) -> String {
+        self.key(&format!("session:{session}"))
+    }
+
     /// What workers told of the fleet, such as connections an account: a hash.
     #[must_use]
     pub fn config(&self) -> String {

@@ -29,6 +29,7 @@ mod seal;
 mod service_account;
 pub mod service_keys;
 mod service_refusal;
+mod session;
 mod slot;
 mod unreadable;
 

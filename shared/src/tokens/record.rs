@@ -33,6 +33,14 @@ impl KeyId {
         let digest = Sha256::digest(secret);
         Self([digest[0], digest[1], digest[2], digest[3]])
     }
+
+    pub(super) fn from_bytes(bytes: [u8; KEY]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(self) -> [u8; KEY] {
+        self.0
+    }
 }
 
 impl fmt::Display for KeyId {

@@ -129,8 +129,8 @@ impl SealError {
     }
 }
 
-struct Key {
-    id: KeyId,
+pub(super) struct Key {
+    pub(super) id: KeyId,
     secret: SecretBox<[u8; 32]>,
 }
 
@@ -145,14 +145,14 @@ impl Key {
         Ok(Self { id: KeyId::of(secret.expose_secret()), secret })
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
+    pub(super) fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(self.secret.expose_secret().into())
     }
 }
 
 /// Seals with the first key and opens with all of them.
 pub struct Sealer {
-    first: Key,
+    pub(super) first: Key,
     others: Vec<Key>,
 }
 
@@ -193,7 +193,7 @@ impl Sealer {
         self.keys().map(|key| key.id)
     }
 
-    fn keys(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.first).chain(&self.others)
     }
 

@@ -4,6 +4,7 @@
 
 mod api;
 mod collector;
+mod dashboard;
 mod dns_server;
 mod exposition;
 mod finder;
@@ -19,6 +20,7 @@ mod token;
 
 pub use api::{Answer, Api, client, start_serve};
 pub use collector::{Collector, Span};
+pub use dashboard::{PageAnswer, Visitor};
 pub use dns_server::DnsServer;
 pub use exposition::{Exposition, probe_of};
 pub use finder::Finder;

@@ -178,7 +178,7 @@ async fn hold(
     Extension(caller): Extension<Arc<Caller>>,
     Path(account): Path<String>,
 ) -> Result<Json<StandingBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let account = named(&account, &caller)?;
     let note = format!("by the API key {}", caller.key_id());
     app.client.queue().hold(&account, Reason::Operator, &note, Pause::UntilAPerson).await?;
@@ -200,7 +200,7 @@ async fn resume(
     Extension(caller): Extension<Arc<Caller>>,
     Path(account): Path<String>,
 ) -> Result<Json<StandingBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let account = named(&account, &caller)?;
     app.client.queue().resume(&account).await?;
     app.note(&caller, Action::AccountResume, Subject::Account(account.clone())).await;

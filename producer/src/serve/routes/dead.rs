@@ -259,7 +259,7 @@ async fn retry(
     Extension(caller): Extension<Arc<Caller>>,
     payload: Payload,
 ) -> Result<Json<ChangeBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let request: ChangeRequest = payload.json()?;
     let ttl = parsed("ttl", request.ttl.as_deref(), time_to_live)?;
     let via = parsed("via", request.via.as_deref(), str::parse::<AccountId>)?;
@@ -281,7 +281,7 @@ async fn discard(
     Extension(caller): Extension<Arc<Caller>>,
     payload: Payload,
 ) -> Result<Json<ChangeBody>, ApiError> {
-    caller.demand(Scope::Admin)?;
+    caller.demand(Scope::Operate)?;
     let request: ChangeRequest = payload.json()?;
     apply(&app, &caller, &request, &Change::Discard).await
 }

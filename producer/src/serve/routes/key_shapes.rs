@@ -58,6 +58,8 @@ pub(super) enum KeyScope {
     Send,
     /// Look at mails, dead letters, accounts and the queue.
     Read,
+    /// Look, and act: hold and resume accounts, retry and discard dead letters.
+    Operate,
     /// Everything, also keys and templates.
     Admin,
 }
@@ -67,6 +69,7 @@ impl From<KeyScope> for Scope {
         match scope {
             KeyScope::Send => Self::Send,
             KeyScope::Read => Self::Read,
+            KeyScope::Operate => Self::Operate,
             KeyScope::Admin => Self::Admin,
         }
     }
@@ -77,6 +80,7 @@ impl From<Scope> for KeyScope {
         match scope {
             Scope::Send => Self::Send,
             Scope::Read => Self::Read,
+            Scope::Operate => Self::Operate,
             Scope::Admin => Self::Admin,
         }
     }

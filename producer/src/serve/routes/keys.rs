@@ -168,7 +168,8 @@ async fn remove_api_key(
     remove(&app, &caller, &id).await
 }
 
-async fn make(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, SecretKey), ApiError> {
+/// Makes a key that reaches no further than the caller's.
+pub(crate) async fn make(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, SecretKey), ApiError> {
     let now = Millis::now();
     new.check(now).map_err(|faults| faulty(&faults))?;
     if !caller.key.may_manage(new.mode, &new.accounts) {
@@ -190,6 +191,11 @@ async fn make(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, Secret
 }
 
 async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Json<RemovedKey>, ApiError> {
+    Ok(Json(RemovedKey::new(&revoke_one(app, caller, id).await?)))
+}
+
+/// Revokes a key that the caller may manage.
+pub(crate) async fn revoke_one(app: &App, caller: &Caller, id: &str) -> Result<KeyId, ApiError> {
     let key = find(app, caller, id).await?;
     if !app.keys.keys().revoke(&key.id, Millis::now()).await? {
         return Err(ApiError::not_found("API key"));
@@ -197,7 +203,7 @@ async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Json<RemovedKey>
     // The message comes to this process, too, but perhaps after the answer.
     app.keys.forget(&key.id);
     app.note(caller, Action::KeyRevoke, Subject::Key(key.id.clone())).await;
-    Ok(Json(RemovedKey::new(&key.id)))
+    Ok(key.id)
 }
 
 /// A key that the caller may manage; any other is not there for it.
@@ -209,7 +215,8 @@ async fn find(app: &App, caller: &Caller, id: &str) -> Result<ApiKey, ApiError> 
     key.filter(|key| caller.key.may_manage(key.mode, &key.accounts)).ok_or_else(missing)
 }
 
-async fn visible(app: &App, caller: &Caller) -> Result<Vec<ApiKey>, ApiError> {
+/// The keys that the caller may manage.
+pub(crate) async fn visible(app: &App, caller: &Caller) -> Result<Vec<ApiKey>, ApiError> {
     caller.demand(Scope::Admin)?;
     let mut keys = app.keys.keys().list().await?;
     keys.retain(|key| caller.key.may_manage(key.mode, &key.accounts));

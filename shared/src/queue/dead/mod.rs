@@ -119,6 +119,8 @@ pub struct DeadList {
     pub summary: DeadSummary,
     /// The newest of them, as many as the filter's limit allows, without timelines.
     pub mails: Vec<MailStatus>,
+    /// There are dead letters that were not looked at.
+    pub is_cut: bool,
 }
 
 impl Queue {
@@ -127,15 +129,38 @@ impl Queue {
     /// # Errors
     /// If Redis did not answer, or holds what cannot be read.
     pub async fn dead(&self, filter: &DeadFilter) -> Result<DeadList, StoreError> {
-        let mut list = DeadList { summary: DeadSummary::default(), mails: Vec::new() };
-        let mut walk = DeadWalk::new(self, DeadFilter { limit: usize::MAX, ..filter.clone() });
+        self.dead_among(filter, usize::MAX).await
+    }
+
+    /// As [`Queue::dead`], but looks at so many dead letters at most, the newest of each shard: a bound for whoever is not
+    /// asked for all of them.
+    ///
+    /// # Errors
+    /// If Redis did not answer, or holds what cannot be read.
+    pub async fn dead_among(&self, filter: &DeadFilter, most: usize) -> Result<DeadList, StoreError> {
+        let mut list = DeadList { summary: DeadSummary::default(), mails: Vec::new(), is_cut: false };
+        let mut walk = DeadWalk::new(self, DeadFilter { limit: usize::MAX, ..filter.clone() }).among(most);
         while let Some(page) = walk.next_with_records(filter.limit).await? {
             page.iter().for_each(|status| list.summary.add(status));
             list.mails.extend(page);
             list.mails.sort_by_key(|status| std::cmp::Reverse(status.at));
             list.mails.truncate(filter.limit);
         }
+        list.is_cut = walk.is_cut();
         Ok(list)
+    }
+
+    /// How many died at this time or later.
+    ///
+    /// # Errors
+    /// If Redis did not answer.
+    pub async fn died_since(&self, from: Millis) -> Result<u64, StoreError> {
+        let mut pipe = redis::pipe();
+        for shard in 0..self.store.shards() {
+            pipe.cmd("ZCOUNT").arg(self.store.keys(shard).dead()).arg(from.0).arg("+inf");
+        }
+        let counts: Vec<u64> = pipe.query_async(&mut self.store.connection()).await?;
+        Ok(counts.iter().sum())
     }
 
     /// How many dead letters fit, the filter's limit counted in.

@@ -30,12 +30,25 @@ pub struct DeadWalk<'a> {
     fitted: usize,
     /// How many may still be shown.
     left: usize,
+    /// How many entries may still be looked at, and whether there were more.
+    most: usize,
+    is_cut: bool,
 }
 
 impl<'a> DeadWalk<'a> {
     pub(super) fn new(queue: &'a Queue, filter: DeadFilter) -> Self {
         let left = filter.limit;
-        Self { queue, filter, shard: 0, last: None, offset: 0, fitted: 0, left }
+        Self { queue, filter, shard: 0, last: None, offset: 0, fitted: 0, left, most: usize::MAX, is_cut: false }
+    }
+
+    /// The same walk, which ends after so many entries.
+    pub(super) fn among(self, most: usize) -> Self {
+        Self { most, ..self }
+    }
+
+    /// It ended before it had looked at all.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The next of those that fit, at least one; `None` at the end. Without timelines, and without what stands in the
@@ -87,6 +100,11 @@ impl<'a> DeadWalk<'a> {
             if rows.is_empty() {
                 return Ok(None);
             }
+            if self.most == 0 {
+                self.is_cut = true;
+                return Ok(None);
+            }
+            self.most = self.most.saturating_sub(rows.len());
             let read = rows.len();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
             let rows = rows.into_iter().map(|(id, at)| (at as u64, id));

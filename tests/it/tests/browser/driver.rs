@@ -93,7 +93,8 @@ impl Browser {
         Ok(found[ELEMENT].as_str().context("no element")?.to_owned())
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+    /// Asks the driver for something of this window.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
         ask(method, &format!("{}{path}", self.session), body).await
     }
 }
