@@ -49,7 +49,7 @@ model: ## The protocol under the model checker, with larger bounds than in `make
 	cargo test -p postroom-model --features long -- --test-threads 1
 
 chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md); ARGS="--seconds 3600", "--kills 10000", "--seed 7"
-	@$(WITH_REDIS); cargo build -p postroom -p postroom-worker -p postroom-chaos && $(TARGET)/debug/postroom-chaos $(ARGS)
+	@$(WITH_REDIS); tests/tools/faketime.sh; cargo build -p postroom -p postroom-worker -p postroom-chaos && $(TARGET)/debug/postroom-chaos $(ARGS)
 
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)

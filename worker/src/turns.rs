@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use postroom_shared::account::AccountId;
+use postroom_shared::clock;
 use postroom_shared::id::MailId;
 use postroom_shared::queue::{
     Claim, ClaimAnswer, Claimed, MOST_ENDS, Queue, SessionId, Settled, Settlement, Turn, TurnAnswer,
@@ -128,8 +129,10 @@ impl Turns {
                 releases: fewer,
             });
             let turn = Turn { session: asking.session.as_ref(), ends, begins: &mails, claim: claim.as_ref() };
+            let asked = Instant::now();
             match self.queue.turn(shard, &turn).await {
                 Ok(answer) => {
+                    clock::follow(answer.now, asked);
                     pauses.reset();
                     *look = self.heed(shard, ends, asking, answer).or(*look);
                     return;

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::settings::{LimitSettings, RedisSettings};
 use crate::store::{Script, Store, StoreError};
 
-pub use accounts::{AccountError, Held};
+pub use accounts::{AccountError, Finding, Held};
 pub use budget::{Budget, Rate, Use};
 pub use change::{RescheduleError, ViaError};
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};

@@ -43,7 +43,8 @@ local function account(a)
   local it = accounts[a]
   if it then return it end
   if not default_cap then default_cap = tonumber(redis.call('HGET', CONFIG, 'connections') or '3') end
-  local v = redis.call('HMGET', ACCOUNT .. a, 'kind', 'held', 'connections', 'lm', 'lr', 'share', 'rate', 'burst', 'state')
+  local v = redis.call('HMGET', ACCOUNT .. a, 'kind', 'held', 'connections', 'lm', 'lr', 'share', 'rate', 'burst', 'state',
+    'fewer')
   it = {
     exists = v[1] and true or false,
     held = v[2] and true or false,
@@ -54,6 +55,8 @@ local function account(a)
     rate = tonumber(v[7] or ''),
     burst = tonumber(v[8] or '') or 1,
   }
+  local fewer, ends = string.match(v[10] or '', '^(%d+) (%d+)$')
+  it.fewer, it.fewer_until = tonumber(fewer or it.cap), tonumber(ends or 0)
   read_state(it, v[9])
   accounts[a] = it
   trim_ledger(a, it)
@@ -117,8 +120,9 @@ local function trial(it)
   return 2 ^ math.min(20, math.floor((now - it.start) / 1000))
 end
 
--- How many connections it may have.
-local function cap_of(it) return math.min(it.cap, trial(it)) end
+-- How many connections it may have: fewer for a while after the server had found them too many (`fewer`: how many, until).
+local function lasting_cap(it) return it.fewer_until > now and math.min(it.cap, it.fewer) or it.cap end
+local function cap_of(it) return math.min(lasting_cap(it), trial(it)) end
 
 -- A limit of 24 hours without the share that is kept for urgent mail. What has no limit has no share of it either.
 local function open_to(it, p, limit)
@@ -205,6 +209,17 @@ local function write_causes(a, all)
   if held then redis.call('SREM', STUCK, 'u ' .. a, 'n ' .. a, 'b ' .. a) elseif it.held then freed = true end
   it.held, it.proven, it.start = held, 0, 0
   return held
+end
+
+-- The server found that an account has too many connections: one fewer for an hour. Refusals of several connections at once
+-- are one finding: those that come while it is held already for it change nothing.
+local FEWER_LASTS = 3600000
+local function have_fewer(a, reason)
+  local cause = causes(a)[reason]
+  if cause and holds_now(cause) then return end
+  local it = account(a)
+  it.fewer, it.fewer_until = math.max(1, lasting_cap(it) - 1), now + FEWER_LASTS
+  redis.call('HSET', ACCOUNT .. a, 'fewer', string.format('%d %.0f', it.fewer, it.fewer_until))
 end
 
 -- Holds an account for a reason, for `least` ms (-1: until a person acts), doubled with every time the reason came again, at
