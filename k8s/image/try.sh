@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 tag=${1:-dev}
 work=$(mktemp -d)
 pod=postroom-try-$$
-podman() { command podman --runtime runc --cgroup-manager cgroupfs "$@"; }
+export CONTAINERS_CONF=$PWD/k8s/image/containers.conf
 redis_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 redis-server --port "$redis_port" --bind 127.0.0.1 --save "" --dir "$work" --maxmemory-policy noeviction > "$work/redis.log" &
 redis=$!
