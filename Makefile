@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
+.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-k8s redis-size test-tokens test-openapi test-telemetry test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,13 @@ test-browser: ## `postroom account login` in a real browser (Debian's Chromium a
 
 test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `postroom serve` (needs Node.js, npm and Python 3)
 	@$(WITH_REDIS); tests/tools/sdks.sh && cargo build --workspace --bins && cargo test -p postroom-it --features sdks --test sdks
+
+test-k8s: ## The manifests: schemas of eight versions, seeded typos, checkov, the scaling query; the commands of docs/operations.md (needs Python)
+	@$(WITH_REDIS); tests/tools/k8s.sh && .cache/k8s/bin/python k8s/tests/run.py \
+	  && cargo build -p postroom -p postroom-worker -p postroom-sandbox && .cache/k8s/bin/python k8s/tests/operations.py "$(abspath $(TARGET))/debug"
+
+redis-size: ## What a mail takes in Redis, by size and state (docs/redis.md)
+	@$(WITH_REDIS); cargo build -p postroom -p postroom-worker -p postroom-sandbox && PATH="$(abspath $(TARGET))/debug:$$PATH" tests/tools/redis-size.py
 
 test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
 	@$(WITH_REDIS); cargo build --workspace --bins && cargo test -p postroom-it --features long --test it -- --nocapture a_minute_of_load

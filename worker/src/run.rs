@@ -128,7 +128,7 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
 async fn connect(settings: &Settings, stop: &CancellationToken) -> Result<Option<Queue>, StoreError> {
     let mut pauses = keeper::pauses();
     loop {
-        match Queue::connect(&settings.redis, settings.limits.clone()).await {
+        match connect_once(settings).await {
             Ok(queue) => return Ok(Some(queue)),
             Err(error) if error.is_passing() => warn!(%error, "Redis is not reached: trying again"),
             Err(error) => return Err(error),
@@ -138,6 +138,12 @@ async fn connect(settings: &Settings, stop: &CancellationToken) -> Result<Option
             () = tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)) => {}
         }
     }
+}
+
+async fn connect_once(settings: &Settings) -> Result<Queue, StoreError> {
+    let queue = Queue::connect(&settings.redis, settings.limits.clone()).await?;
+    queue.store().demand_no_eviction(&settings.redis).await?;
+    Ok(queue)
 }
 
 async fn work(

@@ -31,6 +31,7 @@ pub(crate) async fn run(_: &Serve, context: Context) -> Result<(), Failure> {
     // Redis gets no more time than our callers do.
     let redis = RedisSettings { answer_within: settings.timeout, ..context.settings.redis };
     let client = DirectClient::with_settings(&redis, context.settings.limits).await?;
+    client.queue().store().demand_no_eviction(&redis).await?;
     let app = App::start(client, &settings, &tls).map_err(Failure::Failed)?;
     let server = Server::bind(app, &settings).await.map_err(Failure::Failed)?;
     tracing::info!(http.listen = %server.address(), tls = settings.tls.is_some(), "serving");

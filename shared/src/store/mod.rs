@@ -1,6 +1,7 @@
 //! Redis: the connection, and the one file in which every key is named.
 
 mod connection;
+mod eviction;
 pub mod keys;
 mod script;
 mod vitals;

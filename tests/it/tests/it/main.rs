@@ -37,6 +37,7 @@ mod queue_order;
 mod queue_pages;
 mod queue_scale;
 mod queue_schedule;
+mod redis_rights;
 mod secrets;
 mod secrets_records;
 mod secrets_rotation;
