@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-producer-kills help
+.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,10 @@ test-openapi: ## 5 minutes of requests that schemathesis makes of the OpenAPI do
 	@$(WITH_REDIS); tests/tools/schemathesis.sh && cargo build -p postroom -p postroom-worker \
 	  && OPENAPI_SECONDS=$(or $(OPENAPI_SECONDS),300) cargo test -p postroom-it --features openapi --test openapi -- --nocapture
 
+test-telemetry: ## Metrics and traces, read by PyPI's prometheus-client and rotel (needs Python)
+	@$(WITH_REDIS); tests/tools/telemetry.sh && cargo build -p postroom -p postroom-worker \
+	  && cargo test -p postroom-it --features telemetry --test telemetry -- --nocapture
+
 fuzz: ## The parsers under a coverage-guided fuzzer (nightly Rust; else random changes), a minute each; FUZZ_SECONDS=900, ARGS="eml template"
 	@tests/tools/fuzz.sh $(or $(FUZZ_SECONDS),60) $(ARGS)
 
@@ -46,7 +50,7 @@ model: ## The protocol under the model checker, with larger bounds than in `make
 	cargo test -p postroom-model --features long -- --test-threads 1
 
 chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md); ARGS="--seconds 3600", "--kills 10000", "--seed 7"
-	@$(WITH_REDIS); cargo build -p postroom -p postroom-worker -p postroom-chaos && $(TARGET)/debug/postroom-chaos $(ARGS)
+	@$(WITH_REDIS); tests/tools/faketime.sh; cargo build -p postroom -p postroom-worker -p postroom-chaos && $(TARGET)/debug/postroom-chaos $(ARGS)
 
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)

@@ -98,7 +98,9 @@ fn look_at(draft: &Draft, directory: &Directory, queue: &Queue, now: Millis) -> 
     asked
         .and_then(|asked| {
             let known_by = known_by(&mail, asked.as_ref(), draft.place(), &sender)?;
-            freeze(&mail, known_by, sender, directory, queue, now)
+            let mut new = freeze(&mail, known_by, sender, directory, queue, now)?;
+            new.job.trace = draft.trace();
+            Ok(new)
         })
         .map_err(|faults| Turned { refusal: faults.into(), by_directory: false })
 }

@@ -10,6 +10,7 @@ use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::{Fault, Faults, Mail, read_json};
 use postroom_shared::pool::PoolName;
+use postroom_shared::telemetry::TraceContext;
 use serde_json::Value;
 
 use crate::fingerprint;
@@ -30,6 +31,7 @@ pub struct Draft {
     within: Option<Arc<[AccountId]>>,
     place: Option<InRequest>,
     faults: Vec<Fault>,
+    trace: Option<TraceContext>,
 }
 
 /// A mail's place in a request of several under one key: what stands for its own key if it has none.
@@ -93,7 +95,16 @@ impl Draft {
     }
 
     fn new(form: Form) -> Self {
-        Self { form, account: None, pool: None, test: false, within: None, place: None, faults: Vec::new() }
+        Self {
+            form,
+            account: None,
+            pool: None,
+            test: false,
+            within: None,
+            place: None,
+            faults: Vec::new(),
+            trace: None,
+        }
     }
 
     /// The same mail with what was found wrong with it before it came to the door, so that all is told at once.
@@ -101,6 +112,18 @@ impl Draft {
     pub(crate) fn with_faults(mut self, faults: Vec<Fault>) -> Self {
         self.faults = faults;
         self
+    }
+
+    /// The same mail, handed over in this span.
+    #[cfg(feature = "serve")]
+    pub(crate) fn traced(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// The span in which it is handed over.
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        self.trace
     }
 
     /// What was found wrong with it before.

@@ -192,6 +192,10 @@ pub struct Account {
     /// an account is put.
     #[serde(default)]
     pub consented: Option<Millis>,
+    /// The server found its connections too many: it may have so many at once until then. Only what the queue says, never
+    /// read when an account is put.
+    #[serde(default)]
+    pub fewer: Option<(u32, Millis)>,
     /// What keeps it from sending, one hold for each reason; it sends again when none is left. Only what the queue says,
     /// never read when an account is put.
     pub holds: Vec<Hold>,
@@ -213,6 +217,7 @@ impl Account {
             burst: None,
             client: None,
             consented: None,
+            fewer: None,
             holds: Vec::new(),
         }
     }

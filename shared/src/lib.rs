@@ -12,6 +12,8 @@ pub mod http;
 pub mod id;
 pub mod mail;
 pub mod message;
+#[cfg(feature = "telemetry")]
+pub mod metrics;
 pub mod pool;
 pub mod queue;
 pub mod reason;

@@ -4,9 +4,11 @@
 //! missing only when Gmail had time to index it. While Sent cannot be asked the mail waits, up to its deadline; then, or if
 //! Sent is never asked, `POSTROOM_UNCERTAIN` decides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postroom_shared::clock::Millis;
+use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{Claimed, Doubt, Job, Queue};
 use postroom_shared::reason::Reason;
 use postroom_shared::tokens::{AfterRefusal, Tokens};
@@ -25,6 +27,8 @@ pub struct Doubts {
     pub allowance: Duration,
     /// What becomes of a mail if nobody can say.
     pub uncertain: Uncertain,
+    /// What is counted.
+    pub metrics: Arc<WorkerMetrics>,
 }
 
 /// What is known of a mail in doubt.
@@ -115,7 +119,7 @@ impl Doubts {
             return Known::NotFound;
         }
         let Some(sent) = &self.sent else { return Known::NeverAsked };
-        match look(sent, tokens, claimed, job).await {
+        let known = match look(sent, tokens, claimed, job).await {
             // A mail that was parted lies in Sent once for each part.
             Ok(Looked::Found(copies)) if copies > claimed.taken_before() => Known::Found,
             Ok(Looked::Found(_) | Looked::NotFound) => Known::NotFound,
@@ -123,7 +127,14 @@ impl Doubts {
                 warn!(%error, "the Sent mailbox could not be asked");
                 Known::Silent
             }
+        };
+        match known {
+            Known::Found => self.metrics.reconciled("found"),
+            Known::NotFound => self.metrics.reconciled("not_found"),
+            Known::Silent => self.metrics.reconciled("unreachable"),
+            Known::NeverAsked => {}
         }
+        known
     }
 }
 

@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use postroom_shared::account::AccountId;
 use postroom_shared::address::Address;
+use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{Claimed, Doubt, Job, Queue, Recipients};
 use postroom_shared::reason::Reason;
 use postroom_shared::replies::Table;
 use postroom_shared::reply::Reply;
+use postroom_shared::telemetry::names;
 use postroom_shared::tokens::Tokens;
 use tracing::warn;
 
@@ -49,6 +51,8 @@ pub struct Handler {
     pub begins: Begins,
     /// Clears doubts.
     pub doubts: Arc<Doubts>,
+    /// What is counted.
+    pub metrics: Arc<WorkerMetrics>,
 }
 
 impl Handler {
@@ -87,7 +91,10 @@ impl Handler {
         attempted: &mut Attempted,
         open: &mut Vec<usize>,
     ) -> Result<(), Attempted> {
-        match self.doubts.clear(&self.queue, &self.tokens, claimed, job, doubt).await {
+        let began = Instant::now();
+        let cleared = self.doubts.clear(&self.queue, &self.tokens, claimed, job, doubt).await;
+        claimed.steps.done(names::LOOK, began, false);
+        match cleared {
             Cleared::SendAgain | Cleared::SendBlindly => Ok(()),
             Cleared::Later(at) => Err(Attempted { check: Some(at), ..Attempted::default() }),
             Cleared::Dead(reason) => Err(Attempted { dead: Some(reason), ..Attempted::default() }),
@@ -191,6 +198,7 @@ impl Handler {
         } else {
             piece.places.iter().filter_map(|place| job.recipients.get(*place)).cloned().collect()
         };
+        connection.put_down_in(&claimed.steps);
         let outgoing = Outgoing { from: &job.from, recipients: &recipients, bytes: &job.bytes, smtputf8: job.smtputf8 };
         let began = Instant::now();
         let outcome = self.hand_over(&mut connection, &outgoing, claimed, job, &piece.places).await;

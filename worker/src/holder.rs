@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
-use postroom_shared::account::{AccountId, Pause};
-use postroom_shared::queue::{AccountError, Held, Queue, Settlement};
-use postroom_shared::reason::Reason;
+use postroom_shared::account::AccountId;
+use postroom_shared::queue::{AccountError, Finding, Held, Queue, Settlement};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -54,11 +53,11 @@ async fn carry_out(queue: &Queue, order: &Order) {
     let (account, note) = (&order.account, &order.note);
     match order.step {
         AccountStep::Nothing => {}
-        AccountStep::Hold { reason, pause, used_up } => {
+        AccountStep::Hold { reason, pause, used_up, fewer } => {
             if used_up {
                 until_stored(account, || queue.correct_ledger(account)).await;
             }
-            hold(queue, order, reason, pause).await;
+            hold(queue, order, Finding { reason, pause, fewer }).await;
         }
         AccountStep::HoldClient => {
             let stored = until_stored(account, || queue.hold_client(account, note, order.began.elapsed())).await;
@@ -69,11 +68,11 @@ async fn carry_out(queue: &Queue, order: &Order) {
     }
 }
 
-async fn hold(queue: &Queue, order: &Order, reason: Reason, pause: Pause) {
+async fn hold(queue: &Queue, order: &Order, finding: Finding) {
     let (account, note) = (&order.account, &order.note);
-    let ask = || queue.hold_after_attempt(account, reason, note, pause, order.began.elapsed());
+    let ask = || queue.hold_after_attempt(account, finding, note, order.began.elapsed());
     let Some(held) = until_stored(account, ask).await else { return };
-    let (hash, reason) = (account.hashed(), reason.as_str());
+    let (hash, reason) = (account.hashed(), finding.reason.as_str());
     match held {
         Held::Until(until) => warn!(account.hash = %hash, reason, %until, "the account is held; it goes on by itself"),
         Held::UntilAPerson => warn!(account.hash = %hash, reason, "the account is held until a person acts"),

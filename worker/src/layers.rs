@@ -7,13 +7,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use postroom_shared::account::AccountId;
 use postroom_shared::clock::Millis;
 use postroom_shared::id::MailId;
+use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{Attempt, Begun, Claimed, Event, Job, Outcome, Recipients, SessionId, Settlement, What};
 use postroom_shared::reason::Reason;
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, error, info, info_span, warn};
 
+use crate::attempt_trace::{AttemptTraces, Beginning, said};
 use crate::attempted::Attempted;
 use crate::holder::Order;
 use crate::next_step::{AccountStep, NextStep, Situation, next_step};
@@ -40,6 +42,12 @@ pub struct SettleLayer {
     pub hurry: CancellationToken,
     /// Whether Sent is asked about a mail in doubt.
     pub asks_sent: bool,
+    /// What is counted.
+    pub metrics: Arc<WorkerMetrics>,
+    /// What is traced.
+    pub traces: Arc<AttemptTraces>,
+    /// A mail that was sent within this after its time came was on time.
+    pub on_time: Duration,
 }
 
 impl<S> Layer<S> for SettleLayer {
@@ -75,10 +83,14 @@ struct Claim {
     count: usize,
     begun: Begun,
     job: Option<Arc<Job>>,
+    deadline: Millis,
+    overdue: Duration,
+    trace: Option<Beginning>,
 }
 
 impl Claim {
-    fn of(claimed: &Claimed) -> Self {
+    fn of(claimed: &mut Claimed, traces: &AttemptTraces) -> Self {
+        let trace = traces.begin(claimed);
         let job = claimed.job.as_ref().ok().cloned();
         Self {
             id: claimed.id,
@@ -92,6 +104,9 @@ impl Claim {
             count: job.as_ref().map_or(0, |job| job.recipients.len()),
             begun: claimed.begun.clone(),
             job,
+            deadline: claimed.deadline,
+            overdue: claimed.overdue,
+            trace,
         }
     }
 
@@ -106,8 +121,15 @@ impl Claim {
     fn span(&self) -> Span {
         // Said only of test mails.
         let test = self.account.is_test().then_some(true);
-        let hash = self.account.hashed();
-        info_span!("attempt", mail.id = %self.id, mail.attempt = self.attempt, mail.test = test, account.hash = %hash)
+        let (hash, trace) = (self.account.hashed(), self.trace.as_ref().map(Beginning::trace_id));
+        info_span!(
+            "attempt",
+            mail.id = %self.id,
+            mail.attempt = self.attempt,
+            mail.test = test,
+            account.hash = %hash,
+            trace.id = trace
+        )
     }
 }
 
@@ -125,10 +147,11 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, task: Task<Claimed>) -> Self::Future {
-        let mut claim = Claim::of(&task.args);
-        let span = claim.span();
+    fn call(&mut self, mut task: Task<Claimed>) -> Self::Future {
         let context = Arc::clone(&self.context);
+        let mut claim = Claim::of(&mut task.args, &context.traces);
+        context.metrics.queue_wait(task.args.waited);
+        let span = claim.span();
         let attempt = self.inner.call(task);
         let settled = async move {
             let attempted = tokio::select! {
@@ -168,7 +191,7 @@ fn broken_off(claim: &mut Claim, reason: Reason, others: Verdict) -> Attempted {
 }
 
 impl SettleLayer {
-    async fn settle(&self, claim: Claim, mut attempted: Attempted) -> Result<(), BoxDynError> {
+    async fn settle(&self, mut claim: Claim, mut attempted: Attempted) -> Result<(), BoxDynError> {
         if let Some(stored) = &attempted.after {
             tokio::select! {
                 () = stored.cancelled() => {}
@@ -177,12 +200,15 @@ impl SettleLayer {
         }
         let now = Millis::now();
         let step = self.decide(&claim, &attempted, now);
+        let mut trace = None;
         if !attempted.is_quiet() {
-            tell(&claim, &attempted, &step, now);
+            trace = claim.trace.take().and_then(|beginning| self.traces.end(beginning, &attempted, &step));
+            self.count(&claim, &attempted, &step, trace.clone());
+            tell(&claim, &attempted, &step, trace.as_deref());
         }
         let (account, account_step, began) = (claim.account.clone(), step.account, claim.began);
         let (note, refusal) = (std::mem::take(&mut attempted.note), attempted.refusal.take());
-        let settlement = settlement(claim, attempted, step, now);
+        let settlement = settlement(claim, attempted, step, now, trace);
         let gone = "the worker takes no more turns";
         match account_step {
             AccountStep::Nothing => self.settlements.send(settlement).map_err(|_| gone.into()),
@@ -190,6 +216,28 @@ impl SettleLayer {
                 let order = Order { account, step: account_step, note, began, settlement, refusal };
                 self.orders.send(order).map_err(|_| gone.into())
             }
+        }
+    }
+
+    fn count(&self, claim: &Claim, attempted: &Attempted, step: &NextStep, trace: Option<String>) {
+        let (metrics, took) = (&self.metrics, claim.began.elapsed());
+        metrics.attempt(step.outcome.as_str(), step.reason, took, trace);
+        let replies = attempted.refused.iter().map(|(_, reply)| reply).chain(&attempted.reply);
+        replies.for_each(|reply| metrics.reply(reply));
+        // What was in doubt before was counted then.
+        if !step.in_doubt.is_empty() && attempted.check.is_none() && attempted.dead.is_none() {
+            metrics.uncertain();
+        }
+        // What becomes of test mails is made up.
+        if claim.account.is_test() {
+            return;
+        }
+        match step.outcome {
+            Outcome::Sent => metrics.sent(claim.overdue + took, self.on_time),
+            Outcome::Dead => metrics.died(1),
+            // settle.lua finds the same.
+            Outcome::Retry(at) if at >= claim.deadline => metrics.died(1),
+            Outcome::Retry(_) | Outcome::Check(_) | Outcome::Back => {}
         }
     }
 
@@ -229,27 +277,40 @@ fn chance() -> f64 {
     f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX)
 }
 
-/// The one log line of an attempt.
-fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, now: Millis) {
-    let (outcome, reason) = (step.outcome.as_str(), step.reason.as_str());
-    let took_ms = now.since(claim.claimed).as_millis();
+/// The one log line of an attempt: flat, so that a filter finds the mail in it.
+fn tell(claim: &Claim, attempted: &Attempted, step: &NextStep, trace: Option<&str>) {
+    macro_rules! line {
+        ($level:ident, $text:literal, $($more:tt)*) => {
+            $level!(
+                parent: None,
+                mail.id = %claim.id,
+                mail.attempt = claim.attempt,
+                mail.test = claim.account.is_test().then_some(true),
+                account.hash = claim.account.hashed(),
+                trace.id = trace,
+                attempt.outcome = step.outcome.as_str(),
+                attempt.reason = step.reason.as_str(),
+                attempt.duration_ms = u64::try_from(claim.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                $($more)*
+                $text
+            )
+        };
+    }
     if step.outcome == Outcome::Sent {
-        info!(outcome, reason, took_ms, "attempt finished");
+        line!(info, "attempt finished",);
         return;
     }
-    // A refused recipient says more about what follows than the 250 to the others.
-    let said = attempted.refused.last().map(|(_, reply)| reply).or(attempted.reply.as_ref());
-    let reply = said.map(tracing::field::display);
+    let reply = said(attempted).map(tracing::field::display);
     let mut meanings = attempted.findings.iter().filter_map(|(_, verdict)| verdict.meaning());
     let row = meanings.clone().next_back().map(|meaning| meaning.row.name.as_str());
     if meanings.any(|meaning| meaning.alert) {
-        error!(outcome, reason, took_ms, row, reply, "attempt finished: a person has to know");
+        line!(error, "attempt finished: a person has to know", reply.row = row, reply.text = reply,);
     } else {
-        warn!(outcome, reason, took_ms, row, reply, "attempt finished");
+        line!(warn, "attempt finished", reply.row = row, reply.text = reply,);
     }
 }
 
-fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -> Settlement {
+fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis, trace: Option<String>) -> Settlement {
     let retry_at = match step.outcome {
         Outcome::Retry(at) | Outcome::Check(at) => Some(at),
         Outcome::Sent | Outcome::Dead | Outcome::Back => None,
@@ -269,6 +330,7 @@ fn settlement(claim: Claim, attempted: Attempted, step: NextStep, now: Millis) -
         retry_at,
         reply: attempted.reply,
         refused: attempted.refused,
+        trace,
     };
     Settlement {
         id: claim.id,

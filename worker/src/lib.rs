@@ -5,6 +5,7 @@
 //! follows, [`holder`] holds the account if need be, and [`turns`] store the mail's end. Nothing in here ever meets
 //! the producer.
 
+pub mod attempt_trace;
 pub mod attempted;
 pub mod backend;
 pub mod begins;
@@ -18,6 +19,7 @@ pub mod layers;
 pub mod login;
 pub mod next_step;
 pub mod pace;
+pub mod probes;
 pub mod retry;
 pub mod run;
 pub mod sent;

@@ -1,11 +1,12 @@
 //! A new connection for an account: its token, the leave to log in, the login; and another token if one is refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postroom_shared::account::AccountId;
 use postroom_shared::queue::Claimed;
 use postroom_shared::replies::Class;
 use postroom_shared::reply::{Reply, Silence, Stage};
+use postroom_shared::telemetry::names;
 use postroom_shared::tokens::{AccessToken, AfterRefusal, ServiceFault, TokenError};
 use tracing::debug;
 
@@ -41,7 +42,11 @@ impl Handler {
             let connection = stand_in::connect(self.dialer.settings(), account, claimed.attempts + 1).await;
             return connection.map_err(|reply| NoConnection::Reply(reply, Duration::ZERO));
         }
-        let mut token = self.tokens.access(account).await.map_err(no_token)?;
+        let began = Instant::now();
+        let (token, source) = self.tokens.access_from(account).await;
+        claimed.steps.done(names::TOKEN, began, token.is_err());
+        self.metrics.token(source, began.elapsed());
+        let mut token = token.map_err(no_token)?;
         for _ in 0..=OTHER_TOKENS {
             match self.queue.may_log_in(account).await {
                 Ok(None) => {}
@@ -49,7 +54,7 @@ impl Handler {
                 // A brake that cannot be asked must not stop what could go: as many log in at most as have permits.
                 Err(error) => debug!(%error, "the login is not counted"),
             }
-            let refusal = match Connection::open(&self.dialer, account, &token).await {
+            let refusal = match self.open(claimed, &token).await {
                 Ok(connection) => return Ok(connection),
                 Err(reply) if self.replies.classify(&reply).row.class == Class::Token => reply,
                 Err(reply) => return Err(NoConnection::Reply(reply, Duration::ZERO)),
@@ -58,6 +63,23 @@ impl Handler {
         }
         let refused = Reply::silence(Stage::Auth, Silence::Closed, "every token was refused; others refresh it");
         Err(NoConnection::Reply(refused, Duration::ZERO))
+    }
+
+    /// Dials and logs in, once.
+    async fn open(&self, claimed: &Claimed, token: &AccessToken) -> Result<Connection, Reply> {
+        let began = Instant::now();
+        let mut opened = Connection::open_with(&self.dialer, &claimed.account, token, &claimed.steps).await;
+        claimed.steps.done(names::CONNECT, began, opened.is_err());
+        let result = match &mut opened {
+            Ok(connection) => {
+                connection.guard_with(self.metrics.connection());
+                "ok"
+            }
+            Err(reply) if reply.stage == Stage::Auth && reply.code().is_some() => "refused",
+            Err(_) => "failed",
+        };
+        self.metrics.connect(result, began.elapsed());
+        opened
     }
 
     /// Another token than one that was refused.

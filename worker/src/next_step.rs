@@ -7,7 +7,7 @@ use postroom_shared::clock::Millis;
 use postroom_shared::queue::Outcome;
 use postroom_shared::reason::Reason;
 use postroom_shared::replies::Class;
-use postroom_shared::replies::class::Scope;
+use postroom_shared::replies::class::{Connection, Scope};
 use postroom_shared::reply::Stage;
 
 use crate::retry::RetryPolicy;
@@ -78,6 +78,8 @@ pub enum AccountStep {
         pause: Pause,
         /// Gmail counted more than we: the ledger is corrected.
         used_up: bool,
+        /// It has one connection fewer for a while.
+        fewer: bool,
     },
     /// Every account of its OAuth2 client is held.
     HoldClient,
@@ -218,7 +220,7 @@ fn is_of_the_account(meaning: &Meaning) -> bool {
 
 fn account_step(verdict: &Verdict, policy: &RetryPolicy) -> AccountStep {
     let Some(reason) = holds(verdict) else { return AccountStep::Nothing };
-    let held = |pause| AccountStep::Hold { reason, pause, used_up: false };
+    let held = |pause| AccountStep::Hold { reason, pause, used_up: false, fewer: false };
     let until_a_person = held(Pause::UntilAPerson);
     match verdict {
         Verdict::NoLogin(NoLogin::Client) => AccountStep::HoldClient,
@@ -230,7 +232,8 @@ fn account_step(verdict: &Verdict, policy: &RetryPolicy) -> AccountStep {
             let or = |own: Duration, usual: Duration| if own.is_zero() { usual } else { own };
             let least = or(meaning.floor, policy.base);
             let pause = Pause::For { least, most: or(meaning.hold, policy.cap).max(least) };
-            AccountStep::Hold { reason, pause, used_up: reason == Reason::Quota && meaning.hold >= DAY }
+            let used_up = reason == Reason::Quota && meaning.hold >= DAY;
+            AccountStep::Hold { reason, pause, used_up, fewer: meaning.row.connection == Connection::Fewer }
         }
         Verdict::Delivered | Verdict::BrokenOff(_) | Verdict::Failed(_) | Verdict::Found | Verdict::Untried(_) => {
             AccountStep::Nothing

@@ -37,11 +37,11 @@ fn decide(findings: &[(usize, Verdict)]) -> NextStep {
 
 fn hold(reason: Reason, least: u64, most: u64) -> AccountStep {
     let pause = Pause::For { least: seconds(least), most: seconds(most) };
-    AccountStep::Hold { reason, pause, used_up: false }
+    AccountStep::Hold { reason, pause, used_up: false, fewer: false }
 }
 
 fn until_a_person(reason: Reason) -> AccountStep {
-    AccountStep::Hold { reason, pause: Pause::UntilAPerson, used_up: false }
+    AccountStep::Hold { reason, pause: Pause::UntilAPerson, used_up: false, fewer: false }
 }
 
 fn later(span: Duration) -> Outcome {
@@ -59,6 +59,7 @@ fn every_class_leads_where_it_should() {
         reason: Reason::Quota,
         pause: Pause::For { least: seconds(3_600), most: seconds(day) },
         used_up: true,
+        fewer: false,
     };
     for (verdict, outcome, counted, account) in [
         (of(Class::Soon, Reason::ServerBusy, 0, 0), later(seconds(5)), true, nothing),
@@ -124,6 +125,9 @@ fn every_rows_example_gets_the_next_step_that_its_class_demands() {
         if let AccountStep::Hold { pause: Pause::For { least, most }, .. } = step.account {
             assert!(least >= row.floor && most >= least && !least.is_zero(), "{}: {least:?} {most:?}", row.name);
         }
+        // What the table says of connections is never lost, whatever else a row says.
+        let is_fewer = matches!(step.account, AccountStep::Hold { fewer: true, .. });
+        assert_eq!(is_fewer, row.connection == Connection::Fewer, "{}", row.name);
         seen += 1;
     }
     assert!(seen > 50, "{seen} rows with an example");
@@ -133,7 +137,7 @@ fn every_rows_example_gets_the_next_step_that_its_class_demands() {
 #[test]
 fn rows_that_must_never_be_taken_for_something_else() {
     let limit = decide(&[(0, refused("daily-limit"))]);
-    let AccountStep::Hold { reason, pause, used_up } = limit.account else { panic!("{limit:?}") };
+    let AccountStep::Hold { reason, pause, used_up, .. } = limit.account else { panic!("{limit:?}") };
     assert_eq!((limit.outcome, limit.counted, reason, used_up), (Outcome::Back, false, Reason::Quota, true));
     assert_eq!(pause, Pause::For { least: seconds(3_600), most: seconds(86_400) });
     assert_eq!(decide(&[(0, refused("relay-peak"))]).account, hold(Reason::Quota, 600, 600));

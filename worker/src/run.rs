@@ -17,13 +17,17 @@ use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
 use backoff::backoff::Backoff as _;
 use futures::FutureExt;
+use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{Claimed, Queue};
 use postroom_shared::store::StoreError;
+use postroom_shared::telemetry::Traces;
+use postroom_shared::telemetry::probe::{self, Health};
 use postroom_shared::tokens::{Sealer, Tokens};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::attempt_trace::AttemptTraces;
 use crate::attempted::Attempted;
 use crate::backend::QueueBackend;
 use crate::begins::{Begin, Begins};
@@ -35,6 +39,7 @@ use crate::keeper::{self, Sessions};
 use crate::lanes::Lanes;
 use crate::layers::{Panicked, SettleLayer};
 use crate::pace::Pace;
+use crate::probes::{self, Sources};
 use crate::sent::Sent;
 use crate::settings::Settings;
 use crate::turns::{self, Turns};
@@ -42,6 +47,10 @@ use postroom_shared::smtp::Dialer;
 
 /// How long settlements may take at the very end; after that the lease brings the mails back.
 const LAST_SETTLEMENTS: Duration = Duration::from_secs(10);
+
+/// How long the last traces may take.
+const LAST_SPANS: Duration = Duration::from_secs(3);
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The signals a worker obeys.
 pub struct Orders {
@@ -57,6 +66,8 @@ struct Parts {
     lanes: Arc<Lanes>,
     sessions: Arc<Sessions>,
     pace: Arc<Pace>,
+    metrics: Arc<WorkerMetrics>,
+    traces: Arc<AttemptTraces>,
 }
 
 /// Runs a worker until it is told to stop and has drained.
@@ -67,7 +78,16 @@ struct Parts {
 pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
     let sealer = Arc::new(Sealer::from_settings(&settings.tokens)?);
     let dialer = Dialer::new(settings.smtp.clone()).map_err(anyhow::Error::msg)?;
+    let metrics = Arc::new(WorkerMetrics::new(VERSION));
+    let (health, sources) = (Health::default(), Sources::default());
+    let show = probes::show(&metrics, &sources, settings.concurrency);
+    probe::start(settings.probe, health.clone(), show).await.map_err(anyhow::Error::msg)?;
+    let dropped = metrics.spans_dropped.clone();
+    let traces = Traces::start(&settings.traces, &settings.tls, "postroom-worker", VERSION, dropped);
+    let traces = Arc::new(AttemptTraces::new(traces.map_err(anyhow::Error::msg)?));
     let Some(queue) = connect(&settings, &orders.stop).await? else { return Ok(()) };
+    health.connected(queue.store());
+    tokio::spawn(drain_after(orders.stop.clone(), health));
     let tokens =
         Tokens::new(queue.store().clone(), sealer, &settings.tokens, &settings.tls).map_err(anyhow::Error::msg)?;
     let flight = Arc::new(Flight::new(settings.concurrency, queue.store().clone()));
@@ -75,13 +95,17 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
         lanes: Lanes::new(Arc::clone(&flight)),
         sessions: Arc::new(Sessions::new(settings.name.clone(), settings.lease, queue.store().shards())),
         pace: Arc::new(Pace::default()),
+        metrics: Arc::clone(&metrics),
+        traces: Arc::clone(&traces),
         flight,
         queue,
     };
+    sources.found(&parts.flight, &tokens);
     info!(worker.name = %settings.name, concurrency = settings.concurrency, "the worker starts");
     let (begins, beginning) = Begins::new();
     let sent = Sent::new(settings.sent.clone(), &settings.smtp.roots).map_err(anyhow::Error::msg)?;
-    let doubts = Doubts { sent, allowance: settings.sent.allowance, uncertain: settings.sent.uncertain };
+    let (allowance, uncertain) = (settings.sent.allowance, settings.sent.uncertain);
+    let doubts = Doubts { sent, allowance, uncertain, metrics: Arc::clone(&metrics) };
     let handler = Handler {
         queue: parts.queue.clone(),
         replies: settings.replies,
@@ -92,8 +116,10 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
         pace: Arc::clone(&parts.pace),
         begins,
         doubts: Arc::new(doubts),
+        metrics,
     };
     work(&settings, &parts, handler, beginning, orders).await;
+    traces.stop(LAST_SPANS).await;
     info!("the worker has stopped");
     Ok(())
 }
@@ -124,7 +150,7 @@ async fn work(
     let (settlements, coming) = mpsc::unbounded_channel();
     let (claimed, backend) = QueueBackend::new();
     let (handed_out, coming_jobs) = mpsc::unbounded_channel();
-    let Parts { queue, flight, lanes, sessions, pace } = parts;
+    let Parts { queue, flight, lanes, sessions, pace, metrics, traces } = parts;
     let (ended, doubts) = (CancellationToken::new(), Arc::clone(&handler.doubts));
     let (holds, held) = mpsc::unbounded_channel();
     let turns = Turns {
@@ -136,6 +162,8 @@ async fn work(
         handed_out: Some(handed_out),
         ends: coming,
         begins: beginning,
+        metrics: Arc::clone(metrics),
+        traces: Arc::clone(traces),
     };
     let turning = tokio::spawn(turns.run(orders.stop.clone()));
     // Ends when the turns ask for no more, and ends the backend with it.
@@ -151,6 +179,9 @@ async fn work(
         policy: settings.retry,
         hurry: orders.hurry,
         asks_sent: doubts.sent.is_some(),
+        metrics: Arc::clone(metrics),
+        traces: Arc::clone(traces),
+        on_time: settings.on_time,
     };
     attend(settings, backend, handler, settle).await;
     if tokio::time::timeout(LAST_SETTLEMENTS, turning).await.is_err() {
@@ -186,6 +217,12 @@ where
         Arc::clone(&parts.lanes),
         ended.clone(),
     ))
+}
+
+/// Told to stop, it is not ready for more.
+async fn drain_after(stop: CancellationToken, health: Health) {
+    stop.cancelled().await;
+    health.drain();
 }
 
 async fn hurry_after_the_drain(stop: CancellationToken, hurry: CancellationToken, drain: Duration) {

@@ -7,6 +7,9 @@ use postroom_shared::settings::{
     LimitSettings, LogSettings, RedisSettings, SettingsError, Source, TlsSettings, TokenSettings,
 };
 
+use postroom_shared::telemetry::TraceSettings;
+use postroom_shared::telemetry::probe::ProbeSettings;
+
 use crate::retry::RetryPolicy;
 use crate::sent::SentSettings;
 use postroom_shared::smtp::SmtpSettings;
@@ -42,6 +45,13 @@ pub struct Settings {
     pub lease: Duration,
     /// `POSTROOM_ATTEMPT_LIMIT`: how long one attempt may take. Default 10 min: Gmail may take minutes for 35 MB.
     pub attempt_limit: Duration,
+    /// `POSTROOM_ON_TIME`: a mail that was sent within this after its time came was on time, for the metrics. Default 5 min;
+    /// holds, used-up budgets and times of sending do not count.
+    pub on_time: Duration,
+    /// Where probes and metrics are answered.
+    pub probe: ProbeSettings,
+    /// Where traces go.
+    pub traces: TraceSettings,
     /// `POSTROOM_WORKER_NAME`: a name for people; it need not be unique. Default the host's name.
     pub name: String,
 }
@@ -77,6 +87,9 @@ impl Settings {
             drain: source.span("POSTROOM_DRAIN_SECONDS", seconds(25), Duration::ZERO, seconds(3_600)),
             lease: source.span("POSTROOM_LEASE", seconds(20), seconds(1), seconds(600)),
             attempt_limit: source.span("POSTROOM_ATTEMPT_LIMIT", seconds(600), seconds(1), seconds(7_200)),
+            on_time: source.span("POSTROOM_ON_TIME", seconds(300), seconds(1), seconds(2_592_000)),
+            probe: ProbeSettings::read(&mut source, 9464),
+            traces: TraceSettings::read(&mut source),
             name: source.text("POSTROOM_WORKER_NAME").unwrap_or_else(host),
         });
         source.finish()?;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use postroom_shared::account::AccountId;
+use postroom_shared::clock;
 use postroom_shared::id::MailId;
+use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{
     Claim, ClaimAnswer, Claimed, MOST_ENDS, Queue, SessionId, Settled, Settlement, Turn, TurnAnswer,
 };
@@ -18,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::attempt_trace::AttemptTraces;
 use crate::begins::Begin;
 use crate::flight::Flight;
 use crate::keeper::{Sessions, pauses};
@@ -47,6 +50,10 @@ pub struct Turns {
     pub ends: mpsc::UnboundedReceiver<Settlement>,
     /// Mails that want to begin.
     pub begins: mpsc::UnboundedReceiver<Begin>,
+    /// What is counted.
+    pub metrics: Arc<WorkerMetrics>,
+    /// What is traced: an attempt's trace ends when Redis has heard of it.
+    pub traces: Arc<AttemptTraces>,
 }
 
 /// Jobs of one shard whose records are still to be fetched.
@@ -128,13 +135,17 @@ impl Turns {
                 releases: fewer,
             });
             let turn = Turn { session: asking.session.as_ref(), ends, begins: &mails, claim: claim.as_ref() };
+            let asked = Instant::now();
             match self.queue.turn(shard, &turn).await {
                 Ok(answer) => {
+                    clock::follow(answer.now, asked);
                     pauses.reset();
+                    self.metrics.turn("ok");
                     *look = self.heed(shard, ends, asking, answer).or(*look);
                     return;
                 }
                 Err(error) => {
+                    self.metrics.turn("failed");
                     warn!(mails = ends.len(), %error, "the queue does not answer: trying again");
                     if asking.wants.take().is_some() {
                         self.flight.want_mending(shard);
@@ -186,6 +197,7 @@ impl Turns {
         for (settlement, settled) in ends.iter().zip(answer.settled) {
             tell(settlement, settled);
         }
+        self.traces.settled(ends.iter().map(|end| (end.id, end.fence)));
         self.lanes.finished(self.flight.land(ends.iter().map(|end| (end.id, end.fence))));
         for begin in asking.begins {
             // Whoever asked may have been told to hurry meanwhile.
@@ -224,6 +236,10 @@ impl Turns {
                 dead.expired = answer.dead_expired,
                 "dead letters older than POSTROOM_DEAD_RETENTION were thrown away"
             );
+        }
+        self.metrics.leases_lost(answer.leases_lost);
+        if answer.expired > 0 {
+            self.metrics.died(answer.expired);
         }
         for (account, permits) in &answer.grants {
             self.lanes.granted(account, *permits);

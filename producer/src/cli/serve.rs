@@ -3,7 +3,7 @@
 use clap::Args;
 use postroom::DirectClient;
 use postroom::serve::{App, ServeSettings, Server};
-use postroom_shared::settings::{RedisSettings, Source};
+use postroom_shared::settings::{RedisSettings, Source, TlsSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Failure};
@@ -12,6 +12,8 @@ const HELP: &str = "\
 Listens at POSTROOM_LISTEN (default 127.0.0.1:8025); docs/api.md tells what can be
 asked, and /docs of the running server has a page to read and try it (any name,
 an API key as password). The first key: postroom key create ops --admin
+
+POSTROOM_PROBE_LISTEN (default 127.0.0.1:9465) answers /livez, /readyz, /metrics.
 
 SIGTERM or SIGINT: requests under way come to their end, exit 0.";
 
@@ -23,12 +25,14 @@ pub(crate) struct Serve {}
 pub(crate) async fn run(_: &Serve, context: Context) -> Result<(), Failure> {
     let mut source = Source::from_process();
     let settings = ServeSettings::read(&mut source);
+    let tls = TlsSettings::read(&mut source);
     source.finish()?;
     let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
     // Redis gets no more time than our callers do.
     let redis = RedisSettings { answer_within: settings.timeout, ..context.settings.redis };
     let client = DirectClient::with_settings(&redis, context.settings.limits).await?;
-    let server = Server::bind(App::new(client, &settings), &settings).await.map_err(Failure::Failed)?;
+    let app = App::start(client, &settings, &tls).map_err(Failure::Failed)?;
+    let server = Server::bind(app, &settings).await.map_err(Failure::Failed)?;
     tracing::info!(http.listen = %server.address(), tls = settings.tls.is_some(), "serving");
     server
         .serve(async {

@@ -106,7 +106,7 @@ ids! {
             "Tokens end by the clock: with a wrong one they are used too long, and signed requests are refused.",
             "Let NTP set this machine's clock (timedatectl set-ntp true).";
         ClockRedis = "clock-redis", "ok, warning, error", "this machine's clock beside that of Redis",
-            "Leases, limits and due times go by Redis' clock, tokens and deadlines by this machine's.",
+            "Leases, limits, due times and deadlines go by Redis' clock, which workers follow; what this machine logs and which certificates it takes, by its own.",
             "Let NTP set both clocks (timedatectl set-ntp true).";
         ClockUnknown = "clock-unknown", "note", "nobody told the time",
             "A wrong clock would not be seen.",

@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postroom_shared::api_keys::ApiKeys;
+use postroom_shared::metrics::ServeMetrics;
+use postroom_shared::settings::TlsSettings;
+use postroom_shared::telemetry::Traces;
+use postroom_shared::telemetry::probe::Health;
 
 use super::body::Memory;
 use super::estimate::Estimates;
 use super::intake::Intake;
 use super::key_ring::{KeyRing, RingSettings};
 use super::settings::ServeSettings;
+use super::watch;
 use crate::direct::DirectClient;
 
 /// The state of one `postroom serve`.
@@ -23,28 +28,45 @@ pub struct App {
     pub(super) memory: Memory,
     /// Within this a request that has come whole is answered.
     pub(super) timeout: Duration,
+    /// What is counted.
+    pub(super) metrics: Arc<ServeMetrics>,
+    /// What is traced.
+    pub(super) traces: Traces,
+    /// What the probes know.
+    pub(super) health: Health,
     stopping: AtomicBool,
 }
 
 impl App {
-    /// The state over a client that is connected.
-    #[must_use]
-    pub fn new(client: DirectClient, settings: &ServeSettings) -> Arc<Self> {
+    /// The state over a client that is connected, with traces if the settings ask for them.
+    ///
+    /// # Errors
+    /// If their exporter cannot be made; the text says why.
+    pub fn start(client: DirectClient, settings: &ServeSettings, tls: &TlsSettings) -> Result<Arc<Self>, String> {
+        let metrics = watch::metrics();
+        let dropped = metrics.spans_dropped.clone();
+        let traces = Traces::start(&settings.traces, tls, "postroom", env!("CARGO_PKG_VERSION"), dropped)?;
+        let health = Health::default();
+        health.connected(client.queue().store());
         let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             keys: KeyRing::start(ApiKeys::new(client.queue().store()), ring),
             intake: Intake::start(&client),
             estimates: Estimates::default(),
             timeout: settings.timeout,
             memory: Memory::new(settings.memory, settings.body_limit, settings.timeout),
+            metrics,
+            traces,
+            health,
             stopping: AtomicBool::new(false),
             client,
-        })
+        }))
     }
 
     /// It was told to stop: no more requests shall come.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.health.drain();
     }
 
     pub(super) fn is_stopping(&self) -> bool {

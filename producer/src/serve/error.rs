@@ -23,6 +23,29 @@ const AFTER: u32 = 5;
 /// After how many seconds when Redis is full: that takes a person, or the queue to drain.
 const AFTER_FULL: u32 = 30;
 
+/// Every name that an error may have: what is counted by name is there from the beginning.
+pub(super) const NAMES: [&str; 15] = [
+    "application_error",
+    "internal_server_error",
+    "invalid_api_key",
+    "invalid_attachment",
+    "invalid_idempotency_key",
+    "invalid_idempotent_request",
+    "invalid_parameter",
+    "method_not_allowed",
+    "missing_api_key",
+    "missing_required_field",
+    "not_found",
+    "rate_limit_exceeded",
+    "restricted_api_key",
+    "validation_error",
+    "other",
+];
+
+/// Stands in an answer's extensions, for whoever counts errors.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ErrorName(pub(super) &'static str);
+
 /// An answer that is not the one that was asked for.
 #[derive(Debug, Clone)]
 pub struct ApiError {
@@ -189,6 +212,12 @@ impl ApiError {
         &self.body.faults
     }
 
+    /// One word of a closed list.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.body.name
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -258,7 +287,9 @@ impl From<StoreError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let name = ErrorName(self.body.name);
         let mut response = (self.status, Json(self.body)).into_response();
+        response.extensions_mut().insert(name);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

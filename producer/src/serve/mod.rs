@@ -12,6 +12,7 @@
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `error` | what is answered when something cannot be done |
 //! | `openapi`, `path` | the document and its page; paths that are no text |
+//! | `watch` | what is counted and traced of requests, and the metrics of the queue |
 //! | `settings` | what it reads from its surroundings |
 
 mod answer;
@@ -33,9 +34,11 @@ mod routes;
 mod settings;
 mod stream;
 mod tls;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri};
@@ -43,6 +46,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware};
 use hyper::body::Body as _;
+use postroom_shared::telemetry::probe;
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -56,6 +60,9 @@ use self::listen::Listening;
 pub use self::rate::Standing;
 pub use self::settings::{ServeSettings, TlsFiles};
 use self::tls::TlsServer;
+
+/// How long the last traces may take.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// The API, listening and ready to serve.
 pub struct Server {
@@ -75,6 +82,7 @@ impl Server {
         let listener =
             TcpListener::bind(listen).await.map_err(|error| format!("POSTROOM_LISTEN: {listen}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
+        probe::start(settings.probe, app.health.clone(), watch::show(&app)).await?;
         let listening = Listening {
             listener,
             tls,
@@ -96,11 +104,13 @@ impl Server {
     /// Serves until `stop`, then lets the requests under way come to their end.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let app = self.app;
-        let stop = async {
+        let told = Arc::clone(&app);
+        let stop = async move {
             stop.await;
-            app.stop();
+            told.stop();
         };
         self.listening.serve(stop).await;
+        app.traces.stop(LAST_SPANS).await;
     }
 }
 
@@ -136,11 +146,13 @@ fn router(app: &Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
         .layer(middleware::from_fn(openapi::ask_browser))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), watch::watched))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
     let open = open
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), watch::watched))
         .with_state(Arc::clone(app));
     open.fallback_service(guarded)
 }

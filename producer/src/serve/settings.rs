@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use postroom_shared::api_keys::MOST_RATE;
 use postroom_shared::settings::Source;
+use postroom_shared::telemetry::TraceSettings;
+use postroom_shared::telemetry::probe::ProbeSettings;
 
 /// Where nobody says otherwise: so much that no app meets it by sending mail (an account sends 2,000 a day, and a batch is
 /// one request), and so little that one key does not take all of a server.
@@ -35,6 +37,10 @@ pub struct ServeSettings {
     pub rate: u32,
     /// `POSTROOM_DRAIN_SECONDS`: for how long requests under way may go on after it was told to stop. Default 25 s.
     pub drain: Duration,
+    /// Where probes and metrics are answered.
+    pub probe: ProbeSettings,
+    /// Where traces go.
+    pub traces: TraceSettings,
 }
 
 /// A certificate and its key.
@@ -73,6 +79,8 @@ impl ServeSettings {
                 Duration::ZERO,
                 Duration::from_secs(3_600),
             ),
+            probe: ProbeSettings::read(source, 9465),
+            traces: TraceSettings::read(source),
         }
     }
 }

@@ -26,6 +26,18 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
+/// What an attempt showed of its account.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding {
+    /// Why it is held.
+    pub reason: Reason,
+    /// For how long.
+    pub pause: Pause,
+    /// Whether the server finds its connections too many: it has one fewer, at least one, for an hour or until a person
+    /// resumes it. What several connections are told at once counts once.
+    pub fewer: bool,
+}
+
 /// What became of a hold because of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -145,7 +157,7 @@ impl Queue {
         note: &str,
         pause: Pause,
     ) -> Result<Option<Millis>, AccountError> {
-        match self.call_hold(id, reason, note, pause, None).await? {
+        match self.call_hold(id, Finding { reason, pause, fewer: false }, note, None).await? {
             Held::Until(until) => Ok(Some(until)),
             Held::UntilAPerson | Held::Outdated => Ok(None),
         }
@@ -159,32 +171,33 @@ impl Queue {
     pub async fn hold_after_attempt(
         &self,
         id: &AccountId,
-        reason: Reason,
+        finding: Finding,
         note: &str,
-        pause: Pause,
         age: Duration,
     ) -> Result<Held, AccountError> {
-        self.call_hold(id, reason, note, pause, Some(age)).await
+        self.call_hold(id, finding, note, Some(age)).await
     }
 
     async fn call_hold(
         &self,
         id: &AccountId,
-        reason: Reason,
+        finding: Finding,
         note: &str,
-        pause: Pause,
         age: Option<Duration>,
     ) -> Result<Held, AccountError> {
-        let (least, most) = match pause {
+        let (least, most) = match finding.pause {
             Pause::UntilAPerson => ("-1".to_owned(), "0".to_owned()),
             Pause::For { least, most } => (millis(least).to_string(), millis(most).to_string()),
         };
         let age = age.map(|age| millis(age).to_string()).unwrap_or_default();
-        let details = [reason.as_str().to_owned(), note.to_owned(), least, most, age];
+        let fewer = u8::from(finding.fewer).to_string();
+        let details = [finding.reason.as_str().to_owned(), note.to_owned(), least, most, age, fewer];
         match self.call_account("hold", id, &details).await? {
-            Answer::Done(until) => {
-                Ok(until.parse().ok().filter(|until| *until > 0).map_or(Held::UntilAPerson, |it| Held::Until(Millis(it))))
-            }
+            Answer::Done(until) => Ok(until
+                .parse()
+                .ok()
+                .filter(|until| *until > 0)
+                .map_or(Held::UntilAPerson, |it| Held::Until(Millis(it)))),
             Answer::Outdated => Ok(Held::Outdated),
         }
     }
@@ -196,9 +209,8 @@ impl Queue {
     /// If there is no such account or Redis did not do it.
     pub async fn hold_client(&self, id: &AccountId, note: &str, age: Duration) -> Result<usize, AccountError> {
         let known = self.account(id).await?.ok_or(AccountError::Unknown)?;
-        let hold = |id: AccountId| async move {
-            self.hold_after_attempt(&id, Reason::Client, note, Pause::UntilAPerson, age).await
-        };
+        let finding = Finding { reason: Reason::Client, pause: Pause::UntilAPerson, fewer: false };
+        let hold = |id: AccountId| async move { self.hold_after_attempt(&id, finding, note, age).await };
         if hold(id.clone()).await? == Held::Outdated {
             return Ok(0);
         }
@@ -337,6 +349,13 @@ pub(super) fn read_account(id: AccountId, fields: &HashMap<String, String>) -> R
         burst: number("burst")?,
         client: field("client").map(str::to_owned),
         consented: field("consented").and_then(|at| at.parse().ok()).map(Millis),
+        fewer: field("fewer").and_then(read_fewer).filter(|(_, until)| *until > now),
         holds,
     })
+}
+
+/// `connections until`
+fn read_fewer(text: &str) -> Option<(u32, Millis)> {
+    let (connections, until) = text.split_once(' ')?;
+    Some((connections.parse().ok()?, Millis(until.parse().ok()?)))
 }

@@ -15,6 +15,7 @@ use crate::clock::Millis;
 use crate::clock::millis;
 use crate::id::MailId;
 use crate::store::StoreError;
+use crate::telemetry::Steps;
 
 /// Records fetched in one call.
 const SLICE: usize = 100;
@@ -54,6 +55,10 @@ pub struct ClaimAnswer {
     pub dead_expired: u64,
     /// Dead letters that this call threw away: together they had more bytes than `POSTROOM_DEAD_BYTES`.
     pub dead_dropped: u64,
+    /// Mails whose deadline this call found passed in their lane: they are dead letters now.
+    pub expired: u64,
+    /// Leases that this call found lost: their mails took their place again.
+    pub leases_lost: u64,
 }
 
 /// A job under a lease.
@@ -83,6 +88,12 @@ pub struct Claimed {
     pub deadline: Millis,
     /// When it was claimed, by this machine's clock.
     pub claimed: Millis,
+    /// How long it could have gone before it was claimed: since its time came, without what kept its account on purpose.
+    pub waited: Duration,
+    /// As `waited`, since its time came at first: an earlier attempt does not count as on purpose.
+    pub overdue: Duration,
+    /// What the attempt does when, for a trace.
+    pub steps: Steps,
     /// Envelope and bytes, or why they cannot be read.
     pub job: Result<Arc<Job>, JobError>,
 }
@@ -238,6 +249,8 @@ pub(super) fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimA
         give_up: give_up.iter().map(|account| read_account(account)).collect::<Result<_, _>>()?,
         dead_expired: read(values.next())?,
         dead_dropped: read(values.next())?,
+        expired: read(values.next())?,
+        leases_lost: read(values.next())?,
     })
 }
 
@@ -249,15 +262,16 @@ fn read_group(group: &[String], session: &SessionId, now: Millis) -> Result<Vec<
     jobs.iter().map(|job| read(job).ok_or_else(|| wrong("a job in an unknown form"))).collect()
 }
 
-/// `id begun deadline`, and for one that was leased before ` fence attempts leases-lost doubt open`; `-`: none.
+/// `id begun deadline waited`, and for one that was leased before ` fence attempts leases-lost doubt open overdue`; `-`: none.
 fn read_job(job: &str, account: &AccountId, session: &SessionId, now: Millis) -> Option<Claimed> {
     let mut words = job.split(' ');
     let id: MailId = words.next()?.parse().ok()?;
     let begun = words.next()? == "1";
     let deadline = Millis(words.next()?.parse().ok()?);
+    let waited = Duration::from_millis(words.next()?.parse().ok()?);
     let fence = words.next().map_or(Some(1), |fence| fence.parse().ok())?;
     let mut next = || words.next().filter(|word| *word != "-").unwrap_or_default();
-    let (attempts, leases_lost, doubt, open) = (next(), next(), next(), next());
+    let (attempts, leases_lost, doubt, open, overdue) = (next(), next(), next(), next(), next());
     Some(Claimed {
         id,
         account: account.clone(),
@@ -271,6 +285,9 @@ fn read_job(job: &str, account: &AccountId, session: &SessionId, now: Millis) ->
         queued: id.made_at(),
         deadline,
         claimed: now,
+        waited,
+        overdue: overdue.parse().map_or(waited, Duration::from_millis),
+        steps: Steps::off(),
         job: Err(JobError::Damaged),
     })
 }

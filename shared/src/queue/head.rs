@@ -12,6 +12,8 @@ use super::job::{Job, PACKED};
 use super::pack;
 use crate::address::Address;
 use crate::mail::Tag;
+use crate::telemetry::TraceContext;
+use crate::telemetry::context::Stored;
 
 /// So much of a record is enough: form and header of the frame, and its first block, which zstd makes of 128 KiB at most.
 /// A smaller record is read whole.
@@ -47,14 +49,16 @@ struct Found {
     tags: Vec<Tag>,
     smtputf8: bool,
     last_event: String,
+    trace: Option<TraceContext>,
     is_complete: bool,
 }
 
 impl Found {
     fn job(self) -> Option<Job> {
         let from = self.from.filter(|_| self.is_complete)?;
-        let Self { recipients, cc, bcc, message_id, subject, tags, smtputf8, last_event, .. } = self;
-        Some(Job { from, recipients, cc, bcc, message_id, subject, tags, smtputf8, last_event, bytes: Vec::new() })
+        let Self { recipients, cc, bcc, message_id, subject, tags, smtputf8, last_event, trace, .. } = self;
+        let bytes = Vec::new();
+        Some(Job { from, recipients, cc, bcc, message_id, subject, tags, smtputf8, last_event, trace, bytes })
     }
 }
 
@@ -77,6 +81,7 @@ impl<'de> Visitor<'de> for &mut Found {
                 "tags" => self.tags = map.next_value()?,
                 "smtputf8" => self.smtputf8 = map.next_value()?,
                 "last_event" => self.last_event = map.next_value()?,
+                "trace" => self.trace = map.next_value::<Stored>()?.0,
                 "bytes" => {
                     self.is_complete = true;
                     return Ok(());
@@ -103,6 +108,7 @@ mod tests {
             tags: vec![Tag { name: "kind".to_owned(), value: "welcome".to_owned() }],
             smtputf8: true,
             last_event: "{}".to_owned(),
+            trace: TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             bytes,
         }
     }

@@ -16,6 +16,8 @@ use super::pack::{self, Frame};
 use crate::address::Address;
 use crate::mail::Tag;
 use crate::message::Message;
+use crate::telemetry::TraceContext;
+use crate::telemetry::context as trace_context;
 
 pub(super) const PACKED: u8 = 1;
 const PLAIN: u8 = 2;
@@ -49,6 +51,9 @@ pub struct Job {
     /// The last event of its timeline (JSON), in the record of a mail that was sent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last_event: String,
+    /// The span in which it was handed over, or the app's own where nobody recorded one; 25 bytes, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "trace_context::stored")]
+    pub trace: Option<TraceContext>,
     /// The message: RFC 5322, CRLF, no Bcc.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
@@ -96,6 +101,8 @@ struct Kept<'a> {
     smtputf8: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     last_event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none", with = "trace_context::stored")]
+    trace: Option<TraceContext>,
     #[serde(with = "serde_bytes")]
     bytes: &'a [u8],
 }
@@ -142,6 +149,7 @@ impl Job {
             tags,
             smtputf8,
             last_event: String::new(),
+            trace: None,
             bytes,
         }
     }
@@ -189,6 +197,7 @@ impl Job {
             tags: &self.tags,
             smtputf8: self.smtputf8,
             last_event,
+            trace: self.trace,
             bytes: &[],
         };
         let mut record = Vec::with_capacity(ENVELOPE + last_event.len());
@@ -229,6 +238,7 @@ mod tests {
             tags: Vec::new(),
             smtputf8: false,
             last_event: String::new(),
+            trace: None,
             bytes: b"Subject: Hello\r\n\r\nHello hello hello hello hello hello hello\r\n".to_vec(),
         }
     }
@@ -241,6 +251,17 @@ mod tests {
         let whole = Job { tags, smtputf8: true, ..job() };
         let kept = Job::decode(&whole.encode_kept("{}").unwrap()).unwrap();
         assert_eq!(kept, Job { last_event: "{}".to_owned(), bytes: Vec::new(), ..whole });
+    }
+
+    #[test]
+    fn a_trace_is_kept_at_the_cost_of_its_bytes_and_none_costs_nothing() {
+        let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let traced = Job { trace, ..job() };
+        assert!(trace.is_some());
+        assert_eq!(Job::decode(&traced.encode().unwrap()).unwrap(), traced);
+        let size = |job: &Job| job.encode_kept("").unwrap().len();
+        assert_eq!(Job::decode(&traced.encode_kept("").unwrap()).unwrap().trace, trace);
+        assert_eq!(size(&traced) - size(&job()), 6 + 2 + 25);
     }
 
     #[test]

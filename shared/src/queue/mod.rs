@@ -8,6 +8,7 @@ mod budget;
 mod change;
 mod claim;
 mod dead;
+mod figures;
 mod head;
 mod job;
 mod list;
@@ -32,11 +33,12 @@ use std::sync::Arc;
 use crate::settings::{LimitSettings, RedisSettings};
 use crate::store::{Script, Store, StoreError};
 
-pub use accounts::{AccountError, Held};
+pub use accounts::{AccountError, Finding, Held};
 pub use budget::{Budget, Rate, Use};
 pub use change::{RescheduleError, ViaError};
 pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
+pub use figures::{AccountFigures, QueueFigures};
 pub use job::{Job, JobError, RecipientKind};
 pub use list::ListFilter;
 pub use mails::{MailState, MailStatus, RecipientFate};
@@ -69,6 +71,7 @@ struct Scripts {
     login: Script,
     progress: Script,
     change: Script,
+    figures: Script,
 }
 
 impl Scripts {
@@ -90,6 +93,7 @@ impl Scripts {
             login: with_lib(&[include_str!("lua/login.lua")]),
             progress: Script::new(&[include_str!("lua/progress.lua")]),
             change: with_lib(&[include_str!("lua/change.lua")]),
+            figures: with_lib(&[include_str!("lua/figures.lua")]),
         }
     }
 }

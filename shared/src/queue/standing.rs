@@ -167,6 +167,7 @@ impl Queue {
         }
         let account = read_account(id.clone(), &fields)?;
         let connections = account.connections.or(connections).unwrap_or(ACCOUNT_CONNECTIONS);
+        let connections = account.fewer.map_or(connections, |(fewer, _)| fewer.min(connections));
         let state = State::read(fields.get("state").map(String::as_str));
         let steps = steps.iter().filter_map(|step| read_step(step)).chain([state.step]).collect();
         let standing = Standing::new(account, &state, steps, now);

@@ -106,4 +106,7 @@ pub struct Attempt {
     /// Recipients that the server refused, by their place in the envelope.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<(usize, Reply)>,
+    /// The trace that shows it, 32 hex digits, if one was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }

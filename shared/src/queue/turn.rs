@@ -6,7 +6,7 @@ use super::Queue;
 use super::claim::{Claim, ClaimAnswer, read, read_answer};
 use super::session::SessionId;
 use super::settle::{Settled, Settlement, add_delivery, add_settlement, read_settled};
-use crate::clock::millis;
+use crate::clock::{Millis, millis};
 use crate::id::MailId;
 use crate::store::StoreError;
 
@@ -34,6 +34,8 @@ pub struct Turn<'a> {
 pub struct TurnAnswer {
     /// Whether the session lives. If not, what begins must not, nothing was handed out, and all it had was taken back.
     pub lives: bool,
+    /// Redis's clock.
+    pub now: Millis,
     /// What became of the ends, in their order.
     pub settled: Vec<Settled>,
     /// The answer to what was asked for. The jobs' records are still to be fetched, by [`Queue::fetch_records`].
@@ -68,7 +70,7 @@ impl Queue {
         if let Some(claim) = turn.claim {
             claim.add_to(&mut call);
         }
-        let (lives, told, claimed): (u8, Vec<Value>, Vec<Value>) =
+        let (lives, told, claimed, now): (u8, Vec<Value>, Vec<Value>, u64) =
             call.invoke_async(&mut self.store.connection()).await?;
         let mut settled = vec![Settled::Done; turn.ends.len()];
         let mut told = told.into_iter();
@@ -83,7 +85,7 @@ impl Queue {
             Some(session) if !claimed.is_empty() => read_answer(claimed, session)?,
             Some(_) | None => ClaimAnswer::default(),
         };
-        Ok(TurnAnswer { lives: lives == 1, settled, claimed })
+        Ok(TurnAnswer { lives: lives == 1, now: Millis(now), settled, claimed })
     }
 
     /// Settles attempts of one shard; the answers stand in their order.

@@ -12,6 +12,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+/// `OTEL_`: what OpenTelemetry defines.
+fn is_ours(name: &str) -> bool {
+    ["POSTROOM_", "OTEL_"].iter().any(|start| name.starts_with(start))
+}
+
 /// Reads settings and remembers what was wrong with them.
 pub struct Source {
     environment: BTreeMap<String, Zeroizing<String>>,
@@ -43,7 +48,7 @@ impl Source {
     /// From given pairs of name and value, as if they were the environment.
     #[must_use]
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let pairs = pairs.into_iter().filter(|(name, value)| name.starts_with("POSTROOM_") && !value.is_empty());
+        let pairs = pairs.into_iter().filter(|(name, value)| is_ours(name) && !value.is_empty());
         let environment = pairs.map(|(name, value)| (name, Zeroizing::new(value))).collect();
         let mut source = Self { environment, file: BTreeMap::new(), faults: Vec::new() };
         if let Some(path) = source.text("POSTROOM_CONFIG") {

@@ -3,11 +3,12 @@
 //! Once a dialogue was left in its middle, by a lost stream or a dropped future, the connection says so for ever.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::account::AccountId;
 use crate::clock::Millis;
 use crate::reply::{Enhanced, Reply, Silence, Stage};
+use crate::telemetry::{Steps, names};
 use crate::tokens::AccessToken;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
@@ -40,6 +41,10 @@ pub struct Connection {
     pub(super) idle_since: Millis,
     opened: Millis,
     ends: Millis,
+    /// Of the attempt that uses it.
+    pub(super) steps: Steps,
+    /// Dropped when it is closed.
+    _guard: Option<Box<dyn Send + Sync>>,
 }
 
 impl Connection {
@@ -48,8 +53,24 @@ impl Connection {
     /// # Errors
     /// The server's reply, or its silence, at the stage that failed.
     pub async fn open(dialer: &Dialer, account: &AccountId, token: &AccessToken) -> Result<Self, Reply> {
-        let (stream, own) = dialer.dial().await?;
-        Self::start(stream, own, dialer.settings(), account, token).await
+        Self::open_with(dialer, account, token, &Steps::off()).await
+    }
+
+    /// As [`Connection::open`]; what is done when is put down.
+    ///
+    /// # Errors
+    /// As for [`Connection::open`].
+    pub async fn open_with(
+        dialer: &Dialer,
+        account: &AccountId,
+        token: &AccessToken,
+        steps: &Steps,
+    ) -> Result<Self, Reply> {
+        let began = Instant::now();
+        let dialled = dialer.dial().await;
+        steps.done(names::DIAL, began, dialled.is_err());
+        let (stream, own) = dialled?;
+        Self::start_with(stream, own, dialer.settings(), account, token, steps).await
     }
 
     /// Greets and logs in over a stream that somebody else opened; `own` is our address on it.
@@ -63,6 +84,17 @@ impl Connection {
         account: &AccountId,
         token: &AccessToken,
     ) -> Result<Self, Reply> {
+        Self::start_with(stream, own, settings, account, token, &Steps::off()).await
+    }
+
+    async fn start_with(
+        stream: impl Transport,
+        own: Option<IpAddr>,
+        settings: &SmtpSettings,
+        account: &AccountId,
+        token: &AccessToken,
+        steps: &Steps,
+    ) -> Result<Self, Reply> {
         let wire = Wire::new(stream, settings.data_timeout);
         wire.limit_reading(Some(settings.command_timeout));
         let name = match (&settings.ehlo_name, own) {
@@ -71,10 +103,12 @@ impl Connection {
             (None, Some(IpAddr::V4(own))) => ClientId::Ipv4(own),
             (None, None) => ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST),
         };
-        let lettre =
-            AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &name).await.map_err(|error| {
-                heard(if wire.has_written() { Stage::Ehlo } else { Stage::Greeting }, Err(error), &wire)
-            })?;
+        let began = Instant::now();
+        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &name).await;
+        steps.done(names::EHLO, began, greeted.is_err());
+        let lettre = greeted.map_err(|error| {
+            heard(if wire.has_written() { Stage::Ehlo } else { Stage::Greeting }, Err(error), &wire)
+        })?;
         let now = Millis::now();
         let mut connection = Self {
             lettre,
@@ -88,6 +122,8 @@ impl Connection {
             idle_since: now,
             opened: now,
             ends: token.connection_ends(),
+            steps: steps.clone(),
+            _guard: None,
         };
         connection.log_in(account, token).await?;
         connection.busy = false;
@@ -113,6 +149,16 @@ impl Connection {
             }
             Some(_) | None => Err(reply),
         }
+    }
+
+    /// What is done next belongs to this attempt.
+    pub fn put_down_in(&mut self, steps: &Steps) {
+        self.steps = steps.clone();
+    }
+
+    /// Keeps something until the connection is closed.
+    pub fn guard_with(&mut self, guard: impl Send + Sync + 'static) {
+        self._guard = Some(Box::new(guard));
     }
 
     /// What the server offers.
@@ -166,6 +212,8 @@ impl Connection {
 
     /// Says `QUIT` if there is nothing in between, and closes.
     pub async fn quit(mut self) {
+        // An attempt's trace ends before its connection does.
+        self.steps = Steps::off();
         let saying = async {
             if !self.busy {
                 self.command("QUIT\r\n", Stage::Mail).await;

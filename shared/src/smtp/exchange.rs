@@ -2,7 +2,7 @@
 //! the other, and a refusal in the middle of a large mail is heard at once.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -36,6 +36,7 @@ impl Connection {
         let (command, data) = (self.command_timeout, self.data_timeout);
         let limit = |stage: Stage| if stage == Stage::Final { data } else { command };
         let wire = self.wire.clone();
+        let (steps, mut began) = (self.steps.clone(), Instant::now());
         let mut writing = pin!(write(wire.clone(), flight));
         let mut written = None;
         let mut replies: Vec<Reply> = Vec::with_capacity(stages.len());
@@ -60,6 +61,11 @@ impl Connection {
             let is_silent = reply.code().is_none();
             if let (true, Some(Err(error))) = (is_silent, &written) {
                 reply = silence_of(stage, error);
+            }
+            // Answers to one flight follow each other: each is told from when the one before was heard.
+            steps.heard(began, &reply);
+            if steps.is_on() {
+                began = Instant::now();
             }
             replies.push(reply);
             if is_silent {

@@ -337,7 +337,9 @@ impl Connection {
     async fn reset(&mut self) -> bool {
         let usual = self.command_timeout;
         self.command_timeout = usual.min(TIDY_WITHIN);
+        let steps = std::mem::take(&mut self.steps);
         let reply = self.command("RSET\r\n", Stage::Mail).await;
+        self.steps = steps;
         self.command_timeout = usual;
         reply.code() == Some(250)
     }

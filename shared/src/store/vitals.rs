@@ -80,9 +80,9 @@ impl Store {
             }
         }
         vitals.pings.sort();
-        let before = Millis::now();
+        let before = Millis::of_machine();
         if let Ok((seconds, micros)) = redis::cmd("TIME").query_async::<(u64, u64)>(&mut connection).await {
-            let own = before.after(Millis::now().since(before) / 2);
+            let own = before.after(Millis::of_machine().since(before) / 2);
             vitals.clocks = Some((Millis(seconds * 1_000 + micros / 1_000), own));
         }
         vitals

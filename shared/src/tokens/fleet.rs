@@ -86,6 +86,23 @@ impl Tokens {
         }
     }
 
+    /// As [`Tokens::access`], and where the token came from: `cache`, `redis` or a `refresh` of this process.
+    ///
+    /// # Errors
+    /// As for [`Tokens::access`].
+    pub async fn access_from(&self, account: &AccountId) -> (Result<AccessToken, TokenError>, &'static str) {
+        let slot = self.0.slot(account);
+        let now = Millis::now();
+        let at_hand = slot.alive(now).is_some_and(|token| token.age(account, now) <= Age::Ageing);
+        if at_hand {
+            return (self.access(account).await, "cache");
+        }
+        let before = slot.figures.snapshot().all_refreshes();
+        let had = self.access(account).await;
+        let refreshed = slot.figures.snapshot().all_refreshes() > before;
+        (had, if refreshed { "refresh" } else { "redis" })
+    }
+
     /// Forgets what this process holds in memory for an account: for one that was removed or logged in anew.
     pub fn forget(&self, account: &AccountId) {
         self.0.slot(account).forget();

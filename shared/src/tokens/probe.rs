@@ -23,10 +23,10 @@ pub struct Probed {
 /// If it does not answer; the text says why.
 pub async fn probe(settings: &TokenSettings, tls: &TlsSettings) -> Result<Probed, String> {
     let endpoint = Endpoint::new(settings, tls)?;
-    let before = Millis::now();
+    let before = Millis::of_machine();
     let asked = endpoint.http.get(settings.token_url.clone()).send().await;
     let answer = asked.map_err(|error| chain(&error.without_url()))?;
-    let own = before.after(Millis::now().since(before) / 2);
+    let own = before.after(Millis::of_machine().since(before) / 2);
     let date = answer.headers().get("date").and_then(|value| http_date(value.to_str().ok()?));
     Ok(Probed { status: answer.status().as_u16(), date, own })
 }

@@ -41,6 +41,7 @@ impl Stand {
             ("POSTROOM_REDIS_URL", redis.url().as_str()),
             ("POSTROOM_SECRET_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
             ("POSTROOM_EHLO_NAME", "worker.bench.example"),
+            ("POSTROOM_PROBE_LISTEN", "off"),
             ("POSTROOM_LOG", "warn"),
         ] {
             environment.push((name.to_owned(), value.to_owned()));

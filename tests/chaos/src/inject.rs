@@ -26,6 +26,8 @@ pub(crate) async fn inject(world: Arc<World>, planned: Planned) -> anyhow::Resul
         Kind::Term => term(&world, &planned).await,
         Kind::RedisRestart => redis_restart(&world, &planned).await,
         Kind::RedisStall => redis_stall(&world, &planned).await,
+        Kind::FailOver => fail_over(&world, &planned).await,
+        Kind::ClockStep => clock_step(&world, &planned).await,
         Kind::Cut => {
             let stage = planned.stage;
             rule(&world, &named("cut", stage), Fault::new(stage, Action::Cut).times(planned.times)).await
@@ -193,6 +195,29 @@ async fn redis_stall(world: &World, planned: &Planned) -> anyhow::Result<()> {
     sleep(span).await;
     world.stopped(false);
     world.count("Redis stalls", 1);
+    Ok(())
+}
+
+async fn fail_over(world: &World, planned: &Planned) -> anyhow::Result<()> {
+    let Ok(_turn) = world.redis.try_lock() else { return Ok(()) };
+    world.stopped(true);
+    let there = world.redis_moves(true).await;
+    sleep(planned.span(50, 1_500)).await;
+    let back = world.redis_moves(false).await;
+    world.stopped(false);
+    world.count("Redis fail-overs, there and back", 1);
+    there.and(back)
+}
+
+/// By up to a quarter of an hour, forward or back: more than every pause, deadline and allowance of a run.
+async fn clock_step(world: &World, planned: &Planned) -> anyhow::Result<()> {
+    let step = i64::try_from(planned.choice % 1_800)? - 900;
+    if !world.clocks.set(planned.worker, step).await? {
+        return Ok(());
+    }
+    sleep(planned.span(1_500, 8_000)).await;
+    world.clocks.set(planned.worker, 0).await?;
+    world.count("clock steps, there and back", 1);
     Ok(())
 }
 

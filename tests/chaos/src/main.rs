@@ -2,6 +2,7 @@
 //! everything is healed, and what must hold is checked. Exits 0 only if all of it holds. Nothing leaves this machine.
 
 mod check;
+mod clocks;
 mod dice;
 mod drain;
 mod inject;

@@ -24,6 +24,10 @@ pub(crate) enum Kind {
     RedisRestart,
     /// Redis answers nobody for a while.
     RedisStall,
+    /// Redis gives its place to its replica, and takes it back after a while.
+    FailOver,
+    /// A worker's clock is set, forward or back, and set right again.
+    ClockStep,
     /// The server cuts connections at a stage.
     Cut,
     /// The server takes a mail and cuts the connection before it says so.
@@ -49,13 +53,15 @@ pub(crate) enum Kind {
 }
 
 /// All kinds, with their weights.
-pub(crate) const WEIGHTS: [(Kind, u64); 17] = [
+pub(crate) const WEIGHTS: [(Kind, u64); 19] = [
     (Kind::Kill, 22),
     (Kind::KillAtStage, 22),
     (Kind::Stop, 6),
     (Kind::Term, 6),
     (Kind::RedisRestart, 3),
     (Kind::RedisStall, 3),
+    (Kind::FailOver, 2),
+    (Kind::ClockStep, 6),
     (Kind::Cut, 14),
     (Kind::TakenThenCut, 6),
     (Kind::Slow, 6),

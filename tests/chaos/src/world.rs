@@ -6,12 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use postroom::DirectClient;
-use postroom_it::{Persistence, Process, Rig, RigOptions, until};
+use postroom_it::{Gate, Persistence, Process, RedisServer, Rig, RigOptions, until};
 use postroom_sandbox::{Action, Config, Fault, Stage};
 use postroom_shared::account::{Account, AccountId};
 use postroom_shared::queue::Queue;
 use tokio::sync::Mutex as Turn;
 
+use crate::clocks::Clocks;
 use crate::mails::{BLOCKED, GONE};
 use crate::options::Options;
 use crate::producer::Accepted;
@@ -64,8 +65,12 @@ pub(crate) struct World {
     pub(crate) accounts: Vec<AccountId>,
     /// A worker that a fault has in hand is locked.
     pub(crate) workers: Vec<Turn<Process>>,
-    /// Locked while Redis is away or stalled.
+    /// Locked while Redis is away, stalled or replaced.
     pub(crate) redis: Turn<()>,
+    pub(crate) clocks: Clocks,
+    /// What everybody takes for Redis.
+    gate: Gate,
+    replica: RedisServer,
     lasting: BTreeSet<u64>,
     tally: Mutex<BTreeMap<String, u64>>,
     logs: Mutex<String>,
@@ -86,6 +91,8 @@ impl World {
         let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let persistence = Persistence::Always;
         let mut rig = Rig::start_with(RigOptions { sandbox, persistence, settings, ..RigOptions::default() }).await?;
+        let (gate, replica) = stand_by(&mut rig).await?;
+        let clocks = Clocks::find(rig.folder());
         let rows = rig.folder().join("rows.toml");
         std::fs::write(&rows, ROWS)?;
         rig.environment.push(("POSTROOM_REPLIES_FILE".to_owned(), rows.display().to_string()));
@@ -110,6 +117,9 @@ impl World {
             accounts,
             workers: Vec::new(),
             redis: Turn::default(),
+            clocks,
+            gate,
+            replica,
             lasting,
             tally: Mutex::default(),
             logs: Mutex::default(),
@@ -133,7 +143,18 @@ impl World {
     }
 
     pub(crate) fn start_worker(&self, place: usize) -> anyhow::Result<Process> {
-        self.rig.worker(&[("POSTROOM_WORKER_NAME", &format!("chaos-{place}"))])
+        let mut further = self.clocks.environment(place)?;
+        further.push(("POSTROOM_WORKER_NAME".to_owned(), format!("chaos-{place}")));
+        let further: Vec<_> = further.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.rig.worker(&further)
+    }
+
+    /// Redis gives its place to its replica, or takes it back.
+    pub(crate) async fn redis_moves(&self, away: bool) -> anyhow::Result<()> {
+        let (from, to) = if away { (&self.rig.redis, &self.replica) } else { (&self.replica, &self.rig.redis) };
+        from.fail_over().await?;
+        self.gate.lead_to(to.port()?);
+        Ok(())
     }
 
     /// Keeps what a worker wrote before another takes its place.
@@ -226,6 +247,17 @@ impl World {
     pub(crate) async fn add_anew(&self, account: &AccountId) -> anyhow::Result<()> {
         self.insist("an account to be added", || self.rig.add_account(account.reveal())).await.map(drop)
     }
+}
+
+/// A replica of the rig's Redis, and a gate before the two that every process goes through from now on.
+async fn stand_by(rig: &mut Rig) -> anyhow::Result<(Gate, RedisServer)> {
+    let port = rig.redis.port()?;
+    let replica =
+        RedisServer::start_with(Persistence::Always, &["--replicaof", "127.0.0.1", &port.to_string()]).await?;
+    let gate = Gate::open(port).await?;
+    rig.environment.retain(|(name, _)| name != "POSTROOM_REDIS_URL");
+    rig.environment.push(("POSTROOM_REDIS_URL".to_owned(), format!("redis://127.0.0.1:{}/0", gate.port())));
+    Ok((gate, replica))
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

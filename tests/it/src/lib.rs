@@ -3,9 +3,12 @@
 //! Whatever it starts it stops, by its child handle. Nothing in here decides what a test expects.
 
 mod api;
+mod collector;
 mod dns_server;
+mod exposition;
 mod finder;
 mod frozen;
+mod gate;
 mod http;
 mod login;
 mod processes;
@@ -15,9 +18,12 @@ mod splitmix;
 mod token;
 
 pub use api::{Answer, Api, client, start_serve};
+pub use collector::{Collector, Span};
 pub use dns_server::DnsServer;
+pub use exposition::{Exposition, probe_of};
 pub use finder::Finder;
 pub use frozen::frozen;
+pub use gate::Gate;
 pub use http::{HttpAnswer, http};
 pub use login::{Login, secrets_in};
 pub use processes::{Finished, Process, binary, run};

@@ -92,6 +92,38 @@ impl RedisServer {
         self.url.clone()
     }
 
+    /// Its port.
+    ///
+    /// # Errors
+    /// If it is not ours.
+    pub fn port(&self) -> anyhow::Result<u16> {
+        Ok(self.private.as_ref().context("a Redis that was given is not ours to follow")?.port)
+    }
+
+    /// Gives its place to its replica, as `FAILOVER` does: nothing that it answered is lost. It is the other's replica then.
+    ///
+    /// # Errors
+    /// If it has no replica that keeps up, or the change does not come about.
+    pub async fn fail_over(&self) -> anyhow::Result<()> {
+        let role = async |field: &str| -> anyhow::Result<Option<String>> {
+            let text: String = self.ask(&["INFO", "replication"]).await?;
+            let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+            Ok(found.map(|value| value.trim().to_owned()))
+        };
+        until("a replica that keeps up", crate::PATIENCE, async || {
+            let up = role("slave0").await?.is_some_and(|replica| replica.contains("state=online"));
+            Ok(up.then_some(()))
+        })
+        .await?;
+        self.ask::<()>(&["FAILOVER"]).await?;
+        until("the replica to take over", crate::PATIENCE, async || {
+            let state = role("master_failover_state").await?;
+            Ok((role("role").await?.as_deref() == Some("slave") && state.as_deref() == Some("no-failover"))
+                .then_some(()))
+        })
+        .await
+    }
+
     /// Everything it keeps on disk, by file: what it holds, saved anew with nothing compressed, and what it wrote before.
     ///
     /// # Errors

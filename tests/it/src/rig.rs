@@ -75,6 +75,8 @@ impl Rig {
         set("POSTROOM_REDIS_URL", &redis.url());
         set("POSTROOM_SECRET_KEY", SECRET_KEY);
         set("POSTROOM_EHLO_NAME", "worker.test.example");
+        // A free port each; the log says which.
+        set("POSTROOM_PROBE_LISTEN", "127.0.0.1:0");
         // The stand-in indexes at once.
         set("POSTROOM_SENT_ALLOWANCE", "1s");
         set("PATH", &std::env::var_os("PATH").unwrap_or_default().to_string_lossy());

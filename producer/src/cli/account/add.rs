@@ -83,6 +83,7 @@ fn wanted(add: Add, known: Option<&Account>, client: Option<String>) -> Account 
         burst: add.burst.or(known.and_then(|known| known.burst)),
         client: client.or(known.and_then(|known| known.client.clone())),
         consented: None,
+        fewer: None,
         holds: Vec::new(),
     }
 }

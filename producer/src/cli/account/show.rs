@@ -95,6 +95,9 @@ fn print(standing: &Standing, service: Option<&Service>, tokens: &FleetFigures, 
         table.pair("Tokens", format!("by service account {email}, key {key_id}, for {accounts} accounts"));
     }
     table.pair("Connections", format!("{} at once", or_default(account.connections)));
+    if let Some((connections, until)) = account.fewer {
+        table.pair("", format!("the server found them too many: {connections} until {until}"));
+    }
     print_budget(&standing.budget, &mut table);
     if account.holds.is_empty() {
         table.pair("Held", "no");

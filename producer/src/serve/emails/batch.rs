@@ -19,6 +19,7 @@ use crate::serve::app::App;
 use crate::serve::auth::{Caller, Scope};
 use crate::serve::body::Payload;
 use crate::serve::error::{ApiError, ErrorBody};
+use crate::serve::watch::{Door, HandedOver};
 
 /// Mails in one batch, as in Resend's API.
 const MOST: usize = 100;
@@ -62,14 +63,15 @@ struct Batch(Vec<EmailRequest>);
 pub(super) async fn batch(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
+    Extension(door): Extension<Door>,
     headers: HeaderMap,
     payload: Payload,
-) -> Result<Json<BatchBody>, ApiError> {
+) -> Result<(Extension<HandedOver>, Json<BatchBody>), ApiError> {
     caller.demand(Scope::Send)?;
     let is_strict = is_strict(&headers)?;
     let key = idempotency_key(&headers)?;
     let mails = mails(document(&payload).await?)?;
-    let drafts: Vec<Draft> = mails.into_iter().map(|mail| draft(mail, &headers, &caller)).collect();
+    let drafts: Vec<Draft> = mails.into_iter().map(|mail| draft(mail, &headers, &caller).traced(door.0)).collect();
     let answers = app.client.send_batch(key, drafts, is_strict).await.map_err(refused)?;
     let some_stored = answers.iter().any(|answer| matches!(answer, Ok(_) | Err(SendError::Unknown { .. })));
     let (mut data, mut refusals) = (Vec::with_capacity(answers.len()), Vec::new());
@@ -86,13 +88,16 @@ pub(super) async fn batch(
     if is_strict && !refusals.is_empty() {
         return Err(all_refused(&refusals));
     }
+    refusals.iter().for_each(|(_, error)| app.metrics.refused(error.name()));
     let errors = refusals.iter().map(|(index, error)| BatchFault {
         index: *index,
         message: error.message().to_owned(),
         faults: error.faults().to_vec(),
         id: error.id(),
     });
-    Ok(Json(BatchBody { data, errors: (!is_strict).then(|| errors.collect()) }))
+    let handed_over = HandedOver { mails: data.len(), id: None };
+    let errors = (!is_strict).then(|| errors.collect());
+    Ok((Extension(handed_over), Json(BatchBody { data, errors })))
 }
 
 fn is_strict(headers: &HeaderMap) -> Result<bool, ApiError> {

@@ -19,6 +19,7 @@ use crate::serve::auth::{Caller, Scope};
 use crate::serve::body::Payload;
 use crate::serve::error::{ApiError, ErrorBody};
 use crate::serve::estimate::Expected;
+use crate::serve::watch::{Door, HandedOver};
 
 /// Larger documents are read on a thread of their own, so that they keep nobody waiting.
 const LARGE: usize = 64 << 10;
@@ -44,20 +45,22 @@ const LARGE: usize = 64 << 10;
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
+    Extension(door): Extension<Door>,
     headers: HeaderMap,
     payload: Payload,
-) -> Result<Json<SentBody>, ApiError> {
+) -> Result<(Extension<HandedOver>, Json<SentBody>), ApiError> {
     caller.demand(Scope::Send)?;
     let mut mail = document(&payload).await?;
     if let (Some(key), Value::Object(fields)) = (idempotency_key(&headers)?, &mut mail) {
         fields.insert("idempotency_key".to_owned(), key.into());
     }
-    let draft = draft(mail, &headers, &caller);
+    let draft = draft(mail, &headers, &caller).traced(door.0);
     let job = payload.in_time(app.client.admit_one(draft)).await?.map_err(refused)?;
     let expected = payload.in_time(app.estimates.expect(&job, app.client.queue(), Millis::now())).await?;
     let until = payload.until;
     let sent = app.intake.store(job, payload).await?;
-    Ok(Json(answer(&app, sent, &expected, until).await))
+    let handed_over = HandedOver { mails: 1, id: Some(sent.id) };
+    Ok((Extension(handed_over), Json(answer(&app, sent, &expected, until).await)))
 }
 
 /// The JSON document in a request's body.

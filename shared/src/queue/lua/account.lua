@@ -2,7 +2,7 @@
 -- put, change: kind, aliases (JSON), connections or '', limit or '', recipients or '', share, rate or '', burst or '',
 --   client or '', messages in 24 hours, recipients in 24 hours or '';
 -- hold: reason, note, least (ms, -1: until a person acts), most (ms), how long ago the attempt began that showed it (ms; '':
---   a person holds); resume: reason or '' (all).
+--   a person holds), whether the server found its connections too many (0|1); resume: reason or '' (all).
 -- Answers {'ok', until (ms, of hold; 0: open)}, {'outdated'} for what was seen before the account was resumed, {'no_account'},
 -- or for remove {'more'} while mails are still being buried.
 
@@ -63,12 +63,15 @@ if what == 'put' or what == 'resume' then
   -- nothing of it.
   redis.call('DEL', TOKEN_REST .. a, TOKEN_FORCED .. a)
   redis.call('HSET', key, 'resumed', string.format('%.0f', now))
+  redis.call('HDEL', key, 'fewer')
+  account(a).fewer_until = 0
 end
 if what == 'put' then
   write_causes(a, {})
 elseif what == 'hold' then
   local age, resumed = tonumber(ARGV[7]), redis.call('HGET', key, 'resumed')
   if age and resumed and now - age < tonumber(resumed) then return { 'outdated' } end
+  if ARGV[8] == '1' then have_fewer(a, ARGV[3]) end
   answer = string.format('%.0f', hold_account(a, ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])))
 elseif what == 'used_up' then
   local it = change(a)

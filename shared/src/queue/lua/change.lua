@@ -72,7 +72,7 @@ else
   unbury(id)
   -- It begins afresh, with no lost lease (l, k) and no doubt (u, e); attempts go on counting, for the timeline goes on.
   redis.call('HSET', MAIL .. id, 'a', a, 'd', now + tonumber(ARGV[4]), 't', now)
-  redis.call('HDEL', MAIL .. id, 'r', 'l', 'k', 'u', 'e')
+  redis.call('HDEL', MAIL .. id, 'r', 'l', 'k', 'u', 'e', 'td')
   redis.call('RPUSH', LOG .. id, ARGV[5])
   a = to_lane(id, a, p, 'dead', false)
   ring_one(a, p)

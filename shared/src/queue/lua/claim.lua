@@ -7,13 +7,13 @@ local MOST_POPS = 500
 -- The session; its free slots; jobs that one permit may have waiting; mails of an account that are noted as begun though they
 -- wait behind others for a connection. Set by claim().
 local s, free, depth, ahead = nil, 0, 1, 0
-local more, pops = false, 0
+local more, pops, expired = false, 0, 0
 local jobs, groups, ids, begun, grants = {}, {}, {}, {}, {}
 
 -- Hands out a mail if the account has room for its recipients. Answers its recipients; nil if it cannot go any more, false if
 -- it has to wait for room. Its record is fetched by the worker: here it would only be copied.
 local function hand_out(id, a, p, room, begins)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c', 'a', 'g')
+  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c', 'a', 'g', 't')
   -- An entry of a mail that moved to another account is no place of it.
   if m[5] ~= a then return nil end
   if m[1] ~= 'ready' then
@@ -24,11 +24,11 @@ local function hand_out(id, a, p, room, begins)
   local deadline, fence = m[2], '1'
   if m[3] then
     fence = string.format('%d', tonumber(m[3]) + 1)
-    again = redis.call('HMGET', MAIL .. id, 'n', 'o', 'k', 'u')
+    again = redis.call('HMGET', MAIL .. id, 'n', 'o', 'k', 'u', 'td')
   end
   local doubt = again and again[4]
   -- What became of a mail in doubt is found out even after its deadline.
-  if tonumber(deadline) <= now and not doubt then bury(id, 'ready', 'expired') return nil end
+  if tonumber(deadline) <= now and not doubt then bury(id, 'ready', 'expired') expired = expired + 1 return nil end
   if recipients > room then return false end
   if m[6] then forget_pooled(id, a, p) end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
@@ -37,10 +37,14 @@ local function hand_out(id, a, p, room, begins)
   -- One in doubt is looked for first.
   begins = begins and not doubt
   if begins then begun[#begun + 1] = id end
-  local entry = id .. (begins and ' 1 ' or ' 0 ') .. deadline
+  -- How long it waited for this attempt, and since it was due at first: without what kept its account on purpose.
+  local open, due = account(a).open, tonumber(m[7] or '') or now
+  local function since(at) return math.max(0, now - math.max(at, open)) end
+  local entry = id .. (begins and ' 1 ' or ' 0 ') .. deadline .. ' ' .. since(due)
   if again then
     local function word(text) return ' ' .. ((text and text ~= '') and text or '-') end
     entry = entry .. ' ' .. fence .. word(again[1]) .. word(again[3]) .. word(again[4]) .. word(again[2])
+    entry = entry .. ' ' .. since(tonumber(again[5] or '') or due)
   end
   local group = groups[a]
   if not group then
@@ -170,8 +174,9 @@ end
 -- ARGV from `at` on: free slots, depth, ahead, lease (ms), count of accounts of which the session holds fewer permits now,
 -- then pairs of account and permits still held (absolute, so that repeating them is harmless).
 -- Answers {more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}, dead letters dropped for
--- their age, and for their bytes}. Jobs: for each account {account, job, …}. A job: 'id begun(0|1) deadline', and if it was
--- leased before also ' fence attempts leases lost while begun, doubt, open recipients' (-: none).
+-- their age, and for their bytes, mails that expired in their lane, leases that were found lost}. Jobs: for each account
+-- {account, job, …}. A job: 'id begun(0|1) deadline waited(ms)', and if it was leased before also ' fence attempts leases lost
+-- while begun, doubt, open recipients (-: none), overdue (ms since it was due at first)'.
 local function claim(session, at)
   s, free, depth, ahead = session, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local asked, lease = free, math.floor(tonumber(ARGV[at + 3]) / 2) * 2
@@ -209,5 +214,5 @@ local function claim(session, at)
     redis.call('SREM', IDLE, s)
     give_up = to_give_up()
   end
-  return { more and 1 or 0, next_in(), jobs, grants, give_up, by_age, by_bytes }
+  return { more and 1 or 0, next_in(), jobs, grants, give_up, by_age, by_bytes, expired, bumps['leases_lost'] or 0 }
 end

@@ -22,6 +22,7 @@ local function ring_one(a, p)
     if not may_go and not has_budget(it, p) then leave_pooled(a, p) end
   end
   if may_go and it.logins > now and it.permits < cap_of(it) then look_again(a, it.logins) end
+  if may_go and it.fewer_until > now then look_again(a, it.fewer_until) end
   redis.call(may_go and 'SADD' or 'SREM', WAITING .. p, a)
   if may_go and may_start(a) then
     redis.call('ZADD', RING .. p, 'NX', it.turn, a)

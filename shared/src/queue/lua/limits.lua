@@ -26,9 +26,22 @@ local function read_state(it, text)
   for i, field in ipairs(STATE) do it[field] = tonumber(values[i] or '0') end
 end
 
+-- What kept the account on purpose (a hold, a used-up budget) ended now: waiting counts from here.
+local function reopened(a, it)
+  it.open = now
+  redis.call('HSET', ACCOUNT .. a, 'open', NOW)
+end
+
+-- Whether the limits of 24 hours leave nothing to what is not urgent. Where there is no limit nothing is ever used up.
+local function is_used_up(it)
+  local function all(limit, used) return limit < math.huge and used >= limit - math.floor(limit * it.share / 100) end
+  return all(it.lm, it.um + it.om) or all(it.lr, it.ur + it.orc)
+end
+
 local function trim_ledger(a, it)
   for _ = 1, 300 do
     if it.le == 0 or it.le + STEP + DAY > now then return end
+    if it.exists and it.open < now and is_used_up(it) then reopened(a, it) end
     local oldest = redis.call('LPOP', LEDGER .. a)
     local _, m, r = string.match(oldest or '', '^(%d+):(%d+):(%d+)$')
     if not m then m, r, it.cs, it.cm, it.cr = it.cm, it.cr, 0, 0, 0 end
@@ -43,7 +56,8 @@ local function account(a)
   local it = accounts[a]
   if it then return it end
   if not default_cap then default_cap = tonumber(redis.call('HGET', CONFIG, 'connections') or '3') end
-  local v = redis.call('HMGET', ACCOUNT .. a, 'kind', 'held', 'connections', 'lm', 'lr', 'share', 'rate', 'burst', 'state')
+  local v = redis.call('HMGET', ACCOUNT .. a, 'kind', 'held', 'connections', 'lm', 'lr', 'share', 'rate', 'burst', 'state',
+    'fewer', 'open')
   it = {
     exists = v[1] and true or false,
     held = v[2] and true or false,
@@ -53,7 +67,10 @@ local function account(a)
     share = tonumber(v[6] or '') or 0,
     rate = tonumber(v[7] or ''),
     burst = tonumber(v[8] or '') or 1,
+    open = tonumber(v[11] or '') or 0,
   }
+  local fewer, ends = string.match(v[10] or '', '^(%d+) (%d+)$')
+  it.fewer, it.fewer_until = tonumber(fewer or it.cap), tonumber(ends or 0)
   read_state(it, v[9])
   accounts[a] = it
   trim_ledger(a, it)
@@ -117,8 +134,9 @@ local function trial(it)
   return 2 ^ math.min(20, math.floor((now - it.start) / 1000))
 end
 
--- How many connections it may have.
-local function cap_of(it) return math.min(it.cap, trial(it)) end
+-- How many connections it may have: fewer for a while after the server had found them too many (`fewer`: how many, until).
+local function lasting_cap(it) return it.fewer_until > now and math.min(it.cap, it.fewer) or it.cap end
+local function cap_of(it) return math.min(lasting_cap(it), trial(it)) end
 
 -- A limit of 24 hours without the share that is kept for urgent mail. What has no limit has no share of it either.
 local function open_to(it, p, limit)
@@ -202,9 +220,20 @@ local function write_causes(a, all)
   if next(all) then redis.call('HSET', ACCOUNT .. a, 'hold', cjson.encode(all)) else redis.call('HDEL', ACCOUNT .. a, 'hold') end
   if held then redis.call('HSET', ACCOUNT .. a, 'held', '1') else redis.call('HDEL', ACCOUNT .. a, 'held') end
   if ends then redis.call('ZADD', HOLDS, ends, a) else redis.call('ZREM', HOLDS, a) end
-  if held then redis.call('SREM', STUCK, 'u ' .. a, 'n ' .. a, 'b ' .. a) elseif it.held then freed = true end
+  if held then redis.call('SREM', STUCK, 'u ' .. a, 'n ' .. a, 'b ' .. a) elseif it.held then freed = true reopened(a, it) end
   it.held, it.proven, it.start = held, 0, 0
   return held
+end
+
+-- The server found that an account has too many connections: one fewer for an hour. Refusals of several connections at once
+-- are one finding: those that come while it is held already for it change nothing.
+local FEWER_LASTS = 3600000
+local function have_fewer(a, reason)
+  local cause = causes(a)[reason]
+  if cause and holds_now(cause) then return end
+  local it = account(a)
+  it.fewer, it.fewer_until = math.max(1, lasting_cap(it) - 1), now + FEWER_LASTS
+  redis.call('HSET', ACCOUNT .. a, 'fewer', string.format('%d %.0f', it.fewer, it.fewer_until))
 end
 
 -- Holds an account for a reason, for `least` ms (-1: until a person acts), doubled with every time the reason came again, at

@@ -102,7 +102,7 @@ local function settle(it, a, recipients)
     done(it.id, it.fence, it.reason, it.keep, 'sending', attempts, it.fence ~= '1')
     return 'ok'
   end
-  local m = redis.call('HMGET', MAIL .. it.id, 'p', 'd')
+  local m = redis.call('HMGET', MAIL .. it.id, 'p', 'd', 't')
   local p, deadline = m[1], tonumber(m[2])
   if it.open ~= '' then redis.call('HSET', MAIL .. it.id, 'o', it.open) end
   redis.call('HSET', MAIL .. it.id, 'x', it.fence, 'n', attempts)
@@ -119,6 +119,8 @@ local function settle(it, a, recipients)
     bury(it.id, 'sending', redis.call('HEXISTS', MAIL .. it.id, 'e') == 1 and 'uncertain' or 'expired')
   else
     if it.outcome == 'check' then keep_in_doubt(it, deadline) else redis.call('HDEL', MAIL .. it.id, 'u', 'k') end
+    -- When it was due at first: `t` is when it goes next.
+    redis.call('HSETNX', MAIL .. it.id, 'td', m[3] or NOW)
     redis.call('HSET', MAIL .. it.id, 's', 'retry', 'r', it.reason, 't', it.at)
     moved('sending', 'retry')
     add_due(it.id, it.at)

@@ -2,7 +2,7 @@
 -- ARGV: session ('': attempts end, and nothing else), retention (ms), what a delivery earns of a login (ms); count of plain
 -- deliveries, and they (see end_deliveries); count of other ends, and they (see end_attempts); count of mails whose bytes are
 -- about to leave, and their ids; and if it asks for jobs what claim() wants.
--- Answers {whether the session lives (0|1), what did not go as asked, {} or what claim() answers}.
+-- Answers {whether the session lives (0|1), what did not go as asked, {} or what claim() answers, Redis's clock (ms)}.
 
 local session = ARGV[1]
 retention, earned = ARGV[2], tonumber(ARGV[3])
@@ -31,4 +31,4 @@ end
 write_lanes()
 write_accounts()
 write_counts()
-return { lives and 1 or 0, told, claimed }
+return { lives and 1 or 0, told, claimed, now }

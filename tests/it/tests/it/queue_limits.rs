@@ -5,7 +5,7 @@ use std::time::Duration;
 use postroom_shared::account::{Account, AccountId, Pause};
 use postroom_shared::clock::Millis;
 use postroom_shared::mail::Priority;
-use postroom_shared::queue::{Held, NewJob, Outcome, Queue};
+use postroom_shared::queue::{Finding, Held, NewJob, Outcome, Queue};
 use postroom_shared::reason::Reason;
 
 use crate::support::{Session, account, connect, job, prove, queue, queue_with};
@@ -307,7 +307,8 @@ async fn what_was_refused_before_a_person_resumed_holds_nobody() {
     let alice = limited(&queue, "alice@example.com", with_client).await;
     let bob = limited(&queue, "bob@example.com", with_client).await;
     queue.resume(&alice).await.unwrap();
-    let refused = |age: Duration| queue.hold_after_attempt(&alice, Reason::Consent, "gone", Pause::UntilAPerson, age);
+    let finding = Finding { reason: Reason::Consent, pause: Pause::UntilAPerson, fewer: false };
+    let refused = |age: Duration| queue.hold_after_attempt(&alice, finding, "gone", age);
     assert_eq!(refused(Duration::from_secs(600)).await.unwrap(), Held::Outdated);
     assert_eq!(queue.hold_client(&alice, "invalid_client", Duration::from_secs(600)).await.unwrap(), 0);
     for account in [&alice, &bob] {
@@ -318,4 +319,36 @@ async fn what_was_refused_before_a_person_resumed_holds_nobody() {
     queue.resume(&alice).await.unwrap();
     queue.hold(&alice, Reason::Operator, "a test", Pause::UntilAPerson).await.unwrap();
     assert!(queue.account(&alice).await.unwrap().unwrap().hold().is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_finds_connections_too_many_gets_one_fewer_for_each_finding() {
+    let (_redis, queue) = queue().await;
+    let alice = limited(&queue, "alice@example.com", |account| account.connections = Some(3)).await;
+    let session = Session::open(&queue).await;
+    push(&queue, &alice, 30, Priority::Normal).await;
+    let pause = Duration::from_millis(40);
+    let finding = Finding { reason: Reason::ServerBusy, pause: Pause::For { least: pause, most: pause }, fewer: true };
+    for expected in [2, 1, 1] {
+        // Several connections are told so at once.
+        for _ in 0..3 {
+            queue.hold_after_attempt(&alice, finding, "421 4.7.0", Duration::ZERO).await.unwrap();
+        }
+        let (connections, until) = queue.account(&alice).await.unwrap().unwrap().fewer.unwrap();
+        assert_eq!(connections, expected);
+        assert!(until > Millis::now().after(LONG / 2) && until <= Millis::now().after(LONG * 2), "{until}");
+        tokio::time::sleep(pause + Duration::from_millis(20)).await;
+        let probe = session.claim(9).await.jobs;
+        assert_eq!(probe.len(), 1, "with one mail first");
+        session.settle_all(&probe, Outcome::Sent).await;
+        let jobs = session.claim_with(9, 1, &[]).await.jobs;
+        assert_eq!(jobs.len(), expected as usize);
+        session.settle_all(&jobs, Outcome::Sent).await;
+        assert!(session.claim_with(0, 1, &[(alice.clone(), 0)]).await.jobs.is_empty());
+    }
+    queue.resume(&alice).await.unwrap();
+    assert_eq!(queue.account(&alice).await.unwrap().unwrap().fewer, None);
+    let probe = session.claim(9).await.jobs;
+    session.settle_all(&probe, Outcome::Sent).await;
+    assert_eq!(session.claim_with(9, 1, &[]).await.jobs.len(), 3);
 }

@@ -71,6 +71,7 @@ pub fn job(queue: &Queue, account: &AccountId) -> NewJob {
             cc: 0,
             bcc: 0,
             last_event: String::new(),
+            trace: None,
             bytes: b"Subject: A subject\r\n\r\nHello\r\n".to_vec(),
         },
     }

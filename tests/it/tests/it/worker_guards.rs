@@ -1,14 +1,18 @@
 //! What stands around every attempt: a panic, a stuck server and the end of the drain each end in a settlement.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use apalis::layers::TimeoutLayer;
 use apalis::layers::catch_panic::CatchPanicLayer;
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
+use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{Claimed, Outcome, Settlement};
 use postroom_shared::reason::Reason;
+use postroom_shared::telemetry::Traces;
+use postroom_worker::attempt_trace::AttemptTraces;
 use postroom_worker::attempted::Attempted;
 use postroom_worker::layers::{Panicked, SettleLayer};
 use postroom_worker::retry::RetryPolicy;
@@ -31,7 +35,16 @@ where
     let (settlements, mut settled) = mpsc::unbounded_channel();
     let (orders, _orders) = mpsc::unbounded_channel();
     let mut service = ServiceBuilder::new()
-        .layer(SettleLayer { settlements, orders, policy: RetryPolicy::default(), hurry, asks_sent: true })
+        .layer(SettleLayer {
+            settlements,
+            orders,
+            policy: RetryPolicy::default(),
+            hurry,
+            asks_sent: true,
+            metrics: Arc::new(WorkerMetrics::new("0")),
+            traces: Arc::new(AttemptTraces::new(Traces::off())),
+            on_time: LONG,
+        })
         .layer(CatchPanicLayer::with_panic_handler(|_: &Box<dyn Any + Send>| Panicked))
         .layer(TimeoutLayer::new(limit))
         .service(service_fn(handler));

@@ -23,6 +23,9 @@ async fn an_idle_worker_sends_nothing_but_its_heartbeat() {
         .await
         .unwrap();
     drop(queue);
+    // It is there before it has asked for mail the first time; it is idle when it was told that there is none.
+    let idle = || rig.redis.ask::<u64>(&["SCARD", "pr:{0}:idle"]);
+    until("the worker to be idle", PATIENCE, || async { Ok((idle().await? == 1).then_some(())) }).await.unwrap();
     let before = commands(&rig).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let sent = commands(&rig).await - before;
