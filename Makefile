@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-k8s redis-size test-tokens test-openapi test-telemetry test-producer-kills help
+.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-k8s redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring dashboards help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,13 @@ test-producer-kills: ## kill -9 of `postroom serve` at 200 random moments under 
 test-openapi: ## 5 minutes of requests that schemathesis makes of the OpenAPI document (needs Python); OPENAPI_SECONDS=60, OPENAPI_SEED=7
 	@$(WITH_REDIS); tests/tools/schemathesis.sh && cargo build -p postroom -p postroom-worker \
 	  && OPENAPI_SECONDS=$(or $(OPENAPI_SECONDS),300) cargo test -p postroom-it --features openapi --test openapi -- --nocapture
+
+dashboards: ## Writes the JSON of Grafana's dashboards from k8s/monitoring/grafana/dashboards.py (needs Python)
+	@tests/tools/monitoring.sh python && .cache/monitoring/bin/python k8s/monitoring/grafana/dashboards.py
+
+test-monitoring: ## Rules, dashboards and runbooks with a real Prometheus and Alertmanager (needs Python; Debian's packages are installed if root)
+	@$(WITH_REDIS); tests/tools/monitoring.sh && cargo build -p postroom -p postroom-worker -p postroom-sandbox \
+	  && .cache/monitoring/bin/python -m pytest -q -p no:cacheprovider tests/monitoring
 
 test-telemetry: ## Metrics and traces, read by PyPI's prometheus-client and rotel (needs Python)
 	@$(WITH_REDIS); tests/tools/telemetry.sh && cargo build -p postroom -p postroom-worker \

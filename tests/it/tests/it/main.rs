@@ -52,6 +52,7 @@ mod telemetry_queue;
 mod telemetry_traces;
 mod test_mode;
 mod tidy;
+mod tidy_k8s;
 mod token_load;
 mod token_trouble;
 mod worker_guards;
