@@ -7,6 +7,7 @@ import json
 import urllib.error
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from stand import ACCOUNTS, MONITORING, fetch, until
 
 ALICE, BOB = ACCOUNTS
@@ -15,6 +16,21 @@ RULES = ("PostroomDeadGrowing", "PostroomAccountHeld", "PostroomRedisDown", "Pos
 
 def sent(stand):
     return stand.figure('sum(postroom_attempts_total{outcome="sent"})') or 0
+
+
+@pytest.mark.parametrize("program", ["serve", "worker"])
+def test_a_parser_of_another_make_reads_the_figures(stand, program):
+    text = fetch(f"{stand.url[program]}/metrics", headers={"accept": "application/openmetrics-text"})
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert len(families) > 12 and all(family.documentation for family in families.values())
+    assert {sample.labels["program"] for sample in families["postroom_build_info"].samples} \
+        == {"postroom" if program == "serve" else "postroom-worker"}
+
+
+def revoke_consent(stand):
+    """Bob's. A connection that is still warm would carry his next mail all the same."""
+    until("no connection to be open", lambda: stand.figure("sum(postroom_connections)") == 0)
+    fetch(f"{stand.url['sandbox']}/api/accounts/{BOB}/revoke", {})
 
 
 def test_every_process_is_scraped_and_mail_shows_in_the_figures(stand):
@@ -63,7 +79,7 @@ def test_growing_dead_letters_are_a_ticket_until_they_are_gone(stand):
 
 
 def test_a_revoked_consent_pages_until_the_account_is_stored_anew(stand):
-    fetch(f"{stand.url['sandbox']}/api/accounts/{BOB}/revoke", {})
+    revoke_consent(stand)
     stand.send(3, account=BOB)
     alert = stand.webhook.wait("PostroomAccountHeld", "firing", "/pager")
     assert alert["labels"]["held"] == "consent" and "1 account(s) held" in alert["annotations"]["summary"]
@@ -76,7 +92,7 @@ def test_a_revoked_consent_pages_until_the_account_is_stored_anew(stand):
 
 
 def test_a_redis_that_is_down_pages_and_keeps_the_other_alerts_silent(stand):
-    fetch(f"{stand.url['sandbox']}/api/accounts/{BOB}/revoke", {})
+    revoke_consent(stand)
     stand.send(1, account=BOB)
     told = len(stand.webhook.told)
     stand.webhook.wait("PostroomAccountHeld", "firing", "/pager", told)

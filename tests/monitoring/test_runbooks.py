@@ -45,7 +45,7 @@ def commands():
             yield pytest.param(block, id=f"{page.stem} {place}")
 
 
-@pytest.mark.parametrize("block", commands())
+@pytest.mark.parametrize("block", list(commands()))
 def test_the_commands_of_a_runbook_do_what_the_page_says(bench, block):
     stand, environment = bench
     done = stand.run(["bash", "-euo", "pipefail", "-c", block], environment, check=False)
