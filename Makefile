@@ -10,7 +10,7 @@ BINS = cargo build --workspace --bins
 # One test program of tests/it, by its feature.
 PROOF = $(BINS) && cargo test --workspace --features postroom-it/$(1) --test $(1)
 
-.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-tokens test-openapi test-telemetry test-producer-kills help
+.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-k8s redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring dashboards help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,13 @@ test-dashboard: ## The dashboard in a real browser, with axe-core (needs Node.js
 test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `postroom serve` (needs Node.js, npm and Python 3)
 	@$(WITH_REDIS); tests/tools/sdks.sh && $(call PROOF,sdks)
 
+test-k8s: ## The manifests: schemas of eight versions, seeded typos, checkov, the scaling query; the commands of docs/operations.md (needs Python)
+	@$(WITH_REDIS); tests/tools/k8s.sh && .cache/k8s/bin/python k8s/tests/run.py \
+	  && $(BINS) && .cache/k8s/bin/python k8s/tests/operations.py "$(abspath $(TARGET))/debug"
+
+redis-size: ## What a mail takes in Redis, by size and state (docs/redis.md)
+	@$(WITH_REDIS); $(BINS) && PATH="$(abspath $(TARGET))/debug:$$PATH" tests/tools/redis-size.py
+
 test-tokens: ## 8 workers, 20 accounts, tokens that live 5 s, a minute of load: one refresh a lifetime (docs/tokens.md)
 	@$(WITH_REDIS); $(BINS) && cargo test --workspace --features postroom-it/long --test it -- --nocapture a_minute_of_load
 
@@ -47,6 +54,13 @@ test-producer-kills: ## kill -9 of `postroom serve` at 200 random moments under 
 test-openapi: ## 5 minutes of requests that schemathesis makes of the OpenAPI document (needs Python); OPENAPI_SECONDS=60, OPENAPI_SEED=7
 	@$(WITH_REDIS); tests/tools/schemathesis.sh && export OPENAPI_SECONDS=$(or $(OPENAPI_SECONDS),300) \
 	  && $(call PROOF,openapi) -- --nocapture
+
+dashboards: ## Writes the JSON of Grafana's dashboards from k8s/monitoring/grafana/dashboards.py (needs Python)
+	@tests/tools/monitoring.sh python && .cache/monitoring/bin/python k8s/monitoring/grafana/dashboards.py
+
+test-monitoring: ## Rules, dashboards and runbooks with a real Prometheus and Alertmanager (needs Python; Debian's packages are installed if root)
+	@$(WITH_REDIS); tests/tools/monitoring.sh && $(BINS) \
+	  && .cache/monitoring/bin/python -m pytest -q -p no:cacheprovider tests/monitoring
 
 test-telemetry: ## Metrics and traces, read by PyPI's prometheus-client and rotel (needs Python)
 	@$(WITH_REDIS); tests/tools/telemetry.sh && $(call PROOF,telemetry) -- --nocapture

@@ -11,10 +11,10 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use postroom_shared::account::AccountId;
 use postroom_shared::queue::{AccountError, Finding, Held, Queue, Settlement};
+use postroom_shared::store::pauses;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::keeper::pauses;
 use crate::lanes::Refusal;
 use crate::next_step::AccountStep;
 

@@ -5,11 +5,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use futures::StreamExt;
 use postroom_shared::queue::{Beat, Queue, SessionId, Wake};
-use postroom_shared::store::StoreError;
+use postroom_shared::store::{StoreError, pauses};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -112,18 +111,6 @@ impl Sessions {
                 warn!(%error, "the session was not ended: it runs out by itself");
             }
         }
-    }
-}
-
-/// Short pauses with jitter for asking Redis again, without an end: at most a second.
-#[must_use]
-pub fn pauses() -> ExponentialBackoff {
-    ExponentialBackoff {
-        current_interval: Duration::from_millis(50),
-        initial_interval: Duration::from_millis(50),
-        max_interval: Duration::from_secs(1),
-        max_elapsed_time: None,
-        ..ExponentialBackoff::default()
     }
 }
 

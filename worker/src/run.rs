@@ -15,11 +15,10 @@ use apalis_core::monitor::Monitor;
 use apalis_core::task::Task;
 use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
-use backoff::backoff::Backoff as _;
 use futures::FutureExt;
 use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{Claimed, Queue};
-use postroom_shared::store::StoreError;
+use postroom_shared::store::{Store, StoreError};
 use postroom_shared::telemetry::Traces;
 use postroom_shared::telemetry::probe::{self, Health};
 use postroom_shared::tokens::{Sealer, Tokens};
@@ -126,17 +125,9 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
 
 /// Waits for Redis as long as it takes; `None` if told to stop meanwhile.
 async fn connect(settings: &Settings, stop: &CancellationToken) -> Result<Option<Queue>, StoreError> {
-    let mut pauses = keeper::pauses();
-    loop {
-        match Queue::connect(&settings.redis, settings.limits.clone()).await {
-            Ok(queue) => return Ok(Some(queue)),
-            Err(error) if error.is_passing() => warn!(%error, "Redis is not reached: trying again"),
-            Err(error) => return Err(error),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)) => {}
-        }
+    tokio::select! {
+        () = stop.cancelled() => Ok(None),
+        store = Store::wait(&settings.redis) => Ok(Some(Queue::new(store?, settings.limits.clone()))),
     }
 }
 

@@ -15,7 +15,7 @@ use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{
     Claim, ClaimAnswer, Claimed, MOST_ENDS, Queue, SessionId, Settled, Settlement, Turn, TurnAnswer,
 };
-use postroom_shared::store::StoreError;
+use postroom_shared::store::{StoreError, pauses};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use crate::attempt_trace::AttemptTraces;
 use crate::begins::Begin;
 use crate::flight::Flight;
-use crate::keeper::{Sessions, pauses};
+use crate::keeper::Sessions;
 use crate::lanes::{LINE, Lanes};
 use crate::pace::Pace;
 

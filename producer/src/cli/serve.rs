@@ -2,7 +2,7 @@
 
 use clap::Args;
 use postroom::DirectClient;
-use postroom::serve::{App, ServeSettings, Server};
+use postroom::serve::{App, Opening, ServeSettings, Server};
 use postroom_shared::settings::{RedisSettings, Source, TlsSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,7 +15,7 @@ an API key as password). The first key: postroom key create ops --admin
 
 POSTROOM_PROBE_LISTEN (default 127.0.0.1:9465) answers /livez, /readyz, /metrics.
 
-SIGTERM or SIGINT: requests under way come to their end, exit 0.";
+While Redis is away it waits. SIGTERM or SIGINT: requests under way come to their end, exit 0.";
 
 /// `postroom serve`
 #[derive(Args)]
@@ -30,8 +30,13 @@ pub(crate) async fn run(_: &Serve, context: Context) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
     // Redis gets no more time than our callers do.
     let redis = RedisSettings { answer_within: settings.timeout, ..context.settings.redis };
-    let client = DirectClient::with_settings(&redis, context.settings.limits).await?;
-    let app = App::start(client, &settings, &tls).map_err(Failure::Failed)?;
+    let opening = Opening::start(&settings).await.map_err(Failure::Failed)?;
+    let queue = tokio::select! {
+        queue = opening.reach(&redis, context.settings.limits) => queue?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let app = App::start(opening, DirectClient::over(queue), &settings, &tls).map_err(Failure::Failed)?;
     let server = Server::bind(app, &settings).await.map_err(Failure::Failed)?;
     tracing::info!(http.listen = %server.address(), tls = settings.tls.is_some(), "serving");
     server

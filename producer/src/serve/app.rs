@@ -15,8 +15,8 @@ use super::body::Memory;
 use super::estimate::Estimates;
 use super::intake::Intake;
 use super::key_ring::{KeyRing, RingSettings};
+use super::opening::Opening;
 use super::settings::ServeSettings;
-use super::watch;
 use crate::direct::DirectClient;
 
 /// The state of one `postroom serve`.
@@ -44,12 +44,15 @@ impl App {
     ///
     /// # Errors
     /// If their exporter cannot be made; the text says why.
-    pub fn start(client: DirectClient, settings: &ServeSettings, tls: &TlsSettings) -> Result<Arc<Self>, String> {
-        let metrics = watch::metrics();
+    pub fn start(
+        opening: Opening,
+        client: DirectClient,
+        settings: &ServeSettings,
+        tls: &TlsSettings,
+    ) -> Result<Arc<Self>, String> {
+        let Opening { metrics, health, .. } = opening;
         let dropped = metrics.spans_dropped.clone();
         let traces = Traces::start(&settings.traces, tls, "postroom", env!("CARGO_PKG_VERSION"), dropped)?;
-        let health = Health::default();
-        health.connected(client.queue().store());
         let ring = RingSettings { rate: settings.rate, ..RingSettings::default() };
         Ok(Arc::new(Self {
             audit: Audit::new(client.queue().store()),

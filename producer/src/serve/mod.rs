@@ -12,6 +12,7 @@
 //! | `intake`, `estimate` | storing mails for many requests at once; when they will go |
 //! | `dashboard`, beside this folder | the pages for people |
 //! | `error` | what is answered when something cannot be done |
+//! | `opening` | waiting for Redis at the start |
 //! | `openapi`, `path` | the document and its page; paths that are no text |
 //! | `watch` | what is counted and traced of requests, and the metrics of the queue |
 //! | `settings` | what it reads from its surroundings |
@@ -30,6 +31,7 @@ mod key_ring;
 mod listen;
 mod open_files;
 mod openapi;
+mod opening;
 mod path;
 mod rate;
 mod routes;
@@ -48,7 +50,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware};
 use hyper::body::Body as _;
-use postroom_shared::telemetry::probe;
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -60,6 +61,7 @@ pub use self::emails::read_email;
 pub use self::error::{ApiError, ErrorBody, FaultBody};
 pub use self::key_ring::{KeyRing, RingSettings};
 use self::listen::Listening;
+pub use self::opening::Opening;
 pub use self::rate::Standing;
 pub(crate) use self::routes::keys::{make as make_key, revoke_one as revoke_key, visible as visible_keys};
 pub use self::settings::{ServeSettings, TlsFiles};
@@ -87,7 +89,6 @@ impl Server {
         let listener =
             TcpListener::bind(listen).await.map_err(|error| format!("POSTROOM_LISTEN: {listen}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        probe::start(settings.probe, app.health.clone(), watch::show(&app)).await?;
         let listening = Listening {
             listener,
             tls,

@@ -3,7 +3,7 @@
 //! Redis is read for the gauges once in five seconds at most, whoever asks and how often. Nobody who hands a mail over waits
 //! for any of this.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -132,13 +132,16 @@ fn record(
 }
 
 /// The text of `/metrics`.
-pub(super) fn show(app: &App) -> Show {
-    let (metrics, queue) = (Arc::clone(&app.metrics), app.client.queue().clone());
+pub(super) fn show(metrics: &Arc<ServeMetrics>, queue: &Arc<OnceLock<Queue>>) -> Show {
+    let (metrics, queue) = (Arc::clone(metrics), Arc::clone(queue));
     let last_read = Arc::new(Mutex::new(None));
     Arc::new(move || {
-        let (metrics, queue, last_read) = (Arc::clone(&metrics), queue.clone(), Arc::clone(&last_read));
+        let (metrics, queue, last_read) = (Arc::clone(&metrics), Arc::clone(&queue), Arc::clone(&last_read));
         Box::pin(async move {
-            read_if_old(&metrics, &queue, &last_read).await;
+            // Until Redis is reached its gauges stay as they were born: `postroom_redis_up` 0.
+            if let Some(queue) = queue.get() {
+                read_if_old(&metrics, queue, &last_read).await;
+            }
             metrics.show()
         })
     })

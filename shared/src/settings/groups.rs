@@ -24,6 +24,9 @@ pub struct RedisSettings {
     pub url: SecretString,
     /// `POSTROOM_SHARDS`: shards of the queue, 1 to 1,024, fixed at first use. Default: what Redis says, else 1.
     pub shards: Option<u16>,
+    /// `POSTROOM_REDIS_EVICTION_OK`: `yes` if the programs shall start on a Redis that throws keys away when its memory is full.
+    /// Default `no`.
+    pub eviction_ok: bool,
     /// How long an answer is awaited, 15 s; `postroom serve` awaits none for longer than its own callers wait.
     pub answer_within: Duration,
 }
@@ -35,7 +38,15 @@ impl RedisSettings {
         let set = source.text("POSTROOM_SHARDS").is_some();
         let shards = source.number("POSTROOM_SHARDS", 1, 1, 1_024);
         let shards = if set { u16::try_from(shards).ok() } else { None };
-        Self { url, shards, answer_within: ANSWER_WITHIN }
+        let eviction_ok = match source.text("POSTROOM_REDIS_EVICTION_OK").as_deref() {
+            None | Some("no") => false,
+            Some("yes") => true,
+            Some(_) => {
+                source.fault("POSTROOM_REDIS_EVICTION_OK", "must be yes or no");
+                false
+            }
+        };
+        Self { url, shards, eviction_ok, answer_within: ANSWER_WITHIN }
     }
 }
 

@@ -89,7 +89,7 @@ impl Store {
     }
 }
 
-fn parse_info(text: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn parse_info(text: &str) -> impl Iterator<Item = (String, String)> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
 }

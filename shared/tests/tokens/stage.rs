@@ -46,7 +46,7 @@ impl Redis {
 
     pub(crate) async fn store(&self) -> Store {
         let url = format!("redis://127.0.0.1:{}", self.port).into();
-        let settings = RedisSettings { url, shards: None, answer_within: Duration::from_secs(15) };
+        let settings = RedisSettings { url, shards: None, eviction_ok: false, answer_within: Duration::from_secs(15) };
         for _ in 0..200 {
             if let Ok(store) = Store::connect(&settings).await {
                 return store;

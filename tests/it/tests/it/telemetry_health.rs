@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom_it::{Exposition, HttpAnswer, PATIENCE, Rig, http, mail_json, probe_of, until};
+use postroom_it::{Exposition, Gate, HttpAnswer, PATIENCE, Process, Rig, http, mail_json, probe_of, until};
 use postroom_sandbox::{Action, Fault, Stage};
 
 use crate::support::mail;
@@ -61,6 +61,31 @@ async fn a_worker_that_has_never_reached_redis_lives_and_is_not_ready() {
     let nowhere = rig.worker(&[("POSTROOM_REDIS_URL", "redis://127.0.0.1:1")]).unwrap();
     let probe = probe_of(&nowhere).await.unwrap();
     assert_eq!((ask(&probe, "/livez").await.status, ask(&probe, "/readyz").await.status), (200, 503));
+}
+
+#[tokio::test]
+async fn a_serve_that_starts_without_redis_waits_for_it() {
+    let rig = Rig::start().await.unwrap();
+    let gate = Gate::open(1).await.unwrap();
+    let redis = format!("redis://127.0.0.1:{}", gate.port());
+    let settings = rig.with(&[("POSTROOM_REDIS_URL", &redis), ("POSTROOM_LISTEN", "127.0.0.1:0")]);
+    let mut serve = Process::start("postroom", &["serve"], &settings).unwrap();
+    let mut stopped = Process::start("postroom", &["serve"], &settings).unwrap();
+    let probe = probe_of(&serve).await.unwrap();
+    until("several attempts", PATIENCE, || async {
+        Ok((serve.log().matches("trying again").count() > 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!((ask(&probe, "/livez").await.status, ask(&probe, "/readyz").await.status), (200, 503));
+    redis_up(&probe, 0.0).await;
+    // Told to stop, it need not have been reached.
+    probe_of(&stopped).await.unwrap();
+    assert!(stopped.stop().await.unwrap().success());
+    gate.lead_to(rig.redis.port().unwrap());
+    readyz(&probe, 200).await;
+    redis_up(&probe, 1.0).await;
+    assert!(serve.stop().await.unwrap().success(), "{}", serve.log());
 }
 
 #[tokio::test]

@@ -28,6 +28,11 @@ fn files(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
     found
 }
 
+/// [`files`] of several folders.
+pub fn files_of(folders: &[&str], endings: &[&str]) -> Vec<(String, String)> {
+    folders.iter().flat_map(|folder| files(folder, endings)).collect()
+}
+
 fn sources() -> Vec<(String, String)> {
     ["shared", "worker", "producer", "tests"].iter().flat_map(|folder| files(folder, &[".rs", ".lua"])).collect()
 }
