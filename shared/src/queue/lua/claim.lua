@@ -8,7 +8,8 @@ local MOST_POPS = 500
 -- wait behind others for a connection. Set by claim().
 local s, free, depth, ahead = nil, 0, 1, 0
 local more, pops, expired = false, 0, 0
-local jobs, groups, ids, begun, grants = {}, {}, {}, {}, {}
+-- What the call hands out: ids with what their session notes of them, those noted as begun, and what is answered.
+local out = { ids = {}, begun = {}, jobs = {}, groups = {}, grants = {} }
 
 -- Hands out a mail if the account has room for its recipients. Answers its recipients; nil if it cannot go any more, false if
 -- it has to wait for room. Its record is fetched by the worker: here it would only be copied.
@@ -32,11 +33,11 @@ local function hand_out(id, a, p, room, begins)
   if recipients > room then return false end
   if m[6] then forget_pooled(id, a, p) end
   redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
-  ids[#ids + 1] = id
-  ids[#ids + 1] = fence .. ' ' .. recipients .. ' ' .. a
+  out.ids[#out.ids + 1] = id
+  out.ids[#out.ids + 1] = fence .. ' ' .. recipients .. ' ' .. a
   -- One in doubt is looked for first.
   begins = begins and not doubt
-  if begins then begun[#begun + 1] = id end
+  if begins then out.begun[#out.begun + 1] = id end
   -- How long it waited for this attempt, and since it was due at first: without what kept its account on purpose.
   local open, due = account(a).open, tonumber(m[7] or '') or now
   local function since(at) return math.max(0, now - math.max(at, open)) end
@@ -46,11 +47,11 @@ local function hand_out(id, a, p, room, begins)
     entry = entry .. ' ' .. fence .. word(again[1]) .. word(again[3]) .. word(again[4]) .. word(again[2])
     entry = entry .. ' ' .. since(tonumber(again[5] or '') or due)
   end
-  local group = groups[a]
+  local group = out.groups[a]
   if not group then
     group = { a }
-    groups[a] = group
-    jobs[#jobs + 1] = group
+    out.groups[a] = group
+    out.jobs[#out.jobs + 1] = group
   end
   group[#group + 1] = entry
   return recipients
@@ -147,14 +148,15 @@ local function from_ring(p)
     if got > 0 then
       local permits, load = lane_of(s, a)
       change_permits(a, s, permits + got, load + got)
-      grants[#grants + 1] = a
-      grants[#grants + 1] = permits + got
+      out.grants[#out.grants + 1] = a
+      out.grants[#out.grants + 1] = permits + got
     end
     begin_turn(a)
   end
 end
 
 local function write_jobs()
+  local ids, begun = out.ids, out.begun
   for i = 1, #ids, 200 do redis.call('HSET', JOBS .. s, unpack(ids, i, math.min(i + 199, #ids))) end
   for i = 1, #begun, 200 do redis.call('SADD', BEGUN .. s, unpack(begun, i, math.min(i + 199, #begun))) end
 end
@@ -176,7 +178,8 @@ end
 -- Answers {more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}, dead letters dropped for
 -- their age, and for their bytes, mails that expired in their lane, leases that were found lost}. Jobs: for each account
 -- {account, job, …}. A job: 'id begun(0|1) deadline waited(ms)', and if it was leased before also ' fence attempts leases lost
--- while begun, doubt, open recipients (-: none), overdue (ms since it was due at first)'.
+-- while begun, doubt, open recipients (-: none), overdue (ms since it was due at first)'. Answers nil if the session's own
+-- lease had run out, and was found to.
 local function claim(session, at)
   s, free, depth, ahead = session, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local asked, lease = free, math.floor(tonumber(ARGV[at + 3]) / 2) * 2
@@ -192,6 +195,8 @@ local function claim(session, at)
 
   -- 2. What became due, was lost, or may go on.
   more = sweep(lease)
+  -- Nobody would ever take back what a session gets after its end.
+  if lost_now[s] then return nil end
   local by_age, by_bytes = sweep_dead(100)
   more = more or by_age + by_bytes == 100
 
@@ -214,5 +219,5 @@ local function claim(session, at)
     redis.call('SREM', IDLE, s)
     give_up = to_give_up()
   end
-  return { more and 1 or 0, next_in(), jobs, grants, give_up, by_age, by_bytes, expired, bumps['leases_lost'] or 0 }
+  return { more and 1 or 0, next_in(), out.jobs, out.grants, give_up, by_age, by_bytes, expired, bumps['leases_lost'] or 0 }
 end

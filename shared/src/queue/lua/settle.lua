@@ -7,14 +7,15 @@ local retention, earned = nil, nil
 -- the lease was lost) | 'doubled' (it had been sent already) | 'lost' (somebody else has it now) | 'gone' (nothing is known
 -- of it).
 local told = {}
-local loads, ended, sums = {}, {}, {}
+-- Jobs that their sessions have no more, how many of each account, and what the ends come to for accounts.
+local ends = { jobs = {}, loads = {}, sums = {} }
 
 -- What the ends come to for their accounts, gathered and written once.
 local function sum_up(a, recipients, spent, is_sent, proves)
-  local sum = sums[a]
+  local sum = ends.sums[a]
   if not sum then
     sum = { messages = 0, recipients = 0, orc = 0, sent = 0, ends = 0 }
-    sums[a] = sum
+    ends.sums[a] = sum
   end
   sum.ends = sum.ends + 1
   sum.orc = sum.orc + recipients
@@ -39,8 +40,8 @@ end
 
 -- The mail is with its session no more.
 local function put_aside(s, id, a)
-  if not ended[s] then ended[s], loads[s] = {}, {} end
-  local ids, of = ended[s], loads[s]
+  if not ends.jobs[s] then ends.jobs[s], ends.loads[s] = {}, {} end
+  local ids, of = ends.jobs[s], ends.loads[s]
   ids[#ids + 1] = id
   of[a] = (of[a] or 0) + 1
 end
@@ -189,16 +190,16 @@ end
 
 -- What the ends come to, for sessions and accounts.
 local function sum_up_ends()
-  for s, ids in pairs(ended) do
+  for s, ids in pairs(ends.jobs) do
     redis.call('HDEL', JOBS .. s, unpack(ids))
     redis.call('SREM', BEGUN .. s, unpack(ids))
   end
-  for s, of in pairs(loads) do
+  for s, of in pairs(ends.loads) do
     for a, by in pairs(of) do
       local permits, load = lane_of(s, a)
       if permits > 0 then write_lane(s, a, permits, math.max(0, load - by)) end
     end
   end
-  for a, sum in pairs(sums) do settle_account(a, sum) end
+  for a, sum in pairs(ends.sums) do settle_account(a, sum) end
   mend_rings()
 end

@@ -50,12 +50,16 @@ local function everybody_was_away(lease)
   return true
 end
 
+-- Sessions whose leases were found to have run out in this call: that of whoever asks may be among them.
+local lost_now = {}
+
 local function sweep_sessions(limit, lease)
   if everybody_was_away(lease) then return false end
   for _, s in ipairs(redis.call('ZRANGEBYSCORE', SESSIONS, '-inf', now, 'LIMIT', 0, 20)) do
     redis.call('ZREM', SESSIONS, s)
     redis.call('SREM', IDLE, s)
     redis.call('SADD', LOST, s)
+    lost_now[s] = true
   end
   local s = redis.call('SRANDMEMBER', LOST)
   if not s then return false end

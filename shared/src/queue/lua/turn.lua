@@ -25,10 +25,11 @@ at = at + 1 + begins
 local claimed = {}
 if lives and ARGV[at] then
   claimed = claim(session, at)
+  lives = claimed ~= nil
 elseif redis.call('SCARD', IDLE) > 0 and not rings_empty() then
   wake_any(1)
 end
 write_lanes()
 write_accounts()
 write_counts()
-return { lives and 1 or 0, told, claimed, now }
+return { lives and 1 or 0, told, claimed or {}, now }

@@ -252,6 +252,29 @@ async fn the_heartbeat_that_comes_first_after_everybody_was_away_keeps_its_sessi
 }
 
 #[tokio::test]
+async fn a_session_that_finds_its_own_lease_run_out_gets_nothing_and_leaves_nothing() {
+    let (_redis, queue) = queue().await;
+    let alice = account(&queue, "alice@example.com").await;
+    for _ in 0..3 {
+        queue.push(&job(&queue, &alice)).await.unwrap();
+    }
+    // The fleet gave signs of life, but nobody looked for lost leases: this session is the first that comes.
+    let late = Session { lease: LEASE, ..Session::open_for(&queue, SHORT).await };
+    let first = late.claim(1).await.jobs.remove(0);
+    assert!(late.begin(&first).await);
+    tokio::time::sleep(SHORT * 2).await;
+    let answer = late.claim(3).await;
+    assert!(answer.gone && answer.jobs.is_empty() && answer.grants.is_empty(), "{answer:?}");
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.states["ready"], stats.states["sending"], stats.workers, stats.lanes[0].permits), (3, 0, 0, 0));
+    let next = Session::open(&queue).await;
+    let claimed = next.claim(3).await.jobs;
+    assert!(claimed.iter().any(|claimed| (claimed.id, claimed.leases_lost) == (first.id, 1)));
+    next.settle_all(&claimed, Outcome::Sent).await;
+    assert_eq!(counted(&queue, "sent").await, claimed.len() as u64);
+}
+
+#[tokio::test]
 async fn recipients_that_are_done_stay_done() {
     let (_redis, queue) = queue().await;
     let alice = account(&queue, "alice@example.com").await;
