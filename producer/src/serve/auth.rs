@@ -69,10 +69,10 @@ impl Caller {
         account.is_test() || (!self.is_test() && self.sees(account))
     }
 
-    /// The accounts that a listing is narrowed to; `None`: all.
+    /// The accounts that a listing of mails is narrowed to; `None`: all. One whose mails it may not see is no account for it.
     pub(crate) fn narrowed_to(&self, account: Option<AccountId>) -> Result<Option<Vec<AccountId>>, ApiError> {
         match account {
-            Some(account) if self.sees(&account) => Ok(Some(vec![account])),
+            Some(account) if self.sees_mail_of(&account) => Ok(Some(vec![account])),
             Some(_) => Err(ApiError::not_found("Account")),
             None if self.is_test() => Ok(Some(vec![AccountId::of_test_mode()])),
             None => Ok(self.accounts().map(|accounts| [&accounts[..], &[AccountId::of_test_mode()]].concat())),

@@ -129,12 +129,22 @@ async fn a_key_finds_only_what_it_may_see() {
         let news = message_id(&of_news);
         assert_eq!(seen(&api, key, &news).await.is_empty(), !mine.contains(&of_news));
     }
-    // An account that a key may not see is no account for it.
-    for key in [&bound, &test] {
-        let path = "/emails/statuses?account=news%40example.com";
-        let found = api.ask_with(key, "GET", path, &[], &Value::Null).await.unwrap();
-        let hidden = found.status.as_u16() == 404 || found.body["data"] == json!([]);
-        assert!(hidden, "{found:?}");
+    // An account whose mails a key may not see is no account for it.
+    let test_admin = rig.key(&["create", "ci-admin", "--test", "--admin"]).await.unwrap();
+    for (key, path) in [
+        (&bound, "/emails?account=news%40example.com"),
+        (&bound, "/emails/statuses?account=news%40example.com"),
+        (&test, "/emails?account=shop%40example.com"),
+        (&test, "/emails/statuses?account=shop%40example.com&tag=kind"),
+        (&test_admin, "/dead?account=shop%40example.com"),
+    ] {
+        let refused = api.ask_with(key, "GET", path, &[], &Value::Null).await.unwrap();
+        assert_eq!((refused.status.as_u16(), refused.text("name")), (404, "not_found"), "{path}: {refused:?}");
+    }
+    let filter = json!({ "filter": { "account": SHOP }, "dry_run": true });
+    for path in ["/dead/retry", "/dead/discard"] {
+        let refused = api.ask_with(&test_admin, "POST", path, &[], &filter).await.unwrap();
+        assert_eq!((refused.status.as_u16(), refused.text("name")), (404, "not_found"), "{path}: {refused:?}");
     }
     for path in ["/emails?tag=kind", "/emails/statuses?tag=kind"] {
         let refused = api.ask_with(&sender, "GET", path, &[], &Value::Null).await.unwrap();
