@@ -161,7 +161,7 @@ async fn the_command_line_finds_the_same() {
     let own = sent.stdout.trim().to_owned();
     let tagged = json!({ "tags": [{ "name": "campaign", "value": "june" }], "scheduled_at": "in 1 hour" });
     let tagged = send(&api, &api.key, &mail(NEWS, &["ann@example.org"], &tagged)).await;
-    assert_eq!(seen(&api, &api.key, "message_id=own-7%40shop.example").await, [own.clone()]);
+    assert_eq!(seen(&api, &api.key, "message_id=own-7%40shop.example").await, std::slice::from_ref(&own));
     let both = sorted(vec![own.clone(), tagged.clone()]);
     for (arguments, wanted) in [
         (vec!["--to", "ann@example.org"], both.clone()),

@@ -127,8 +127,8 @@ async fn each_way_finds_its_mails_and_no_others() {
 async fn states_and_reasons_follow_the_mail() {
     let (_redis, queue) = queue().await;
     let alice = account(&queue, "alice@example.com").await;
-    let hour = Some(Millis::now().after(Duration::from_secs(3_600)));
-    let later = push(&queue, &[NewJob { send_at: hour, ..job(&queue, &alice) }]).await;
+    let hour = Millis::now().after(Duration::from_secs(3_600));
+    let later = push(&queue, &[NewJob { send_at: Some(hour), ..job(&queue, &alice) }]).await;
     assert_eq!(find(&queue, &in_state(MailState::Scheduled)).await, later);
     let waiting = push(&queue, &[job(&queue, &alice), job(&queue, &alice), job(&queue, &alice)]).await;
     assert_eq!(sorted(find(&queue, &in_state(MailState::Ready)).await), sorted(waiting));
@@ -136,11 +136,8 @@ async fn states_and_reasons_follow_the_mail() {
     let claimed = session.claim(3).await.jobs;
     let [sent, retried, died] = &claimed[..] else { panic!("three jobs") };
     assert_eq!(sorted(find(&queue, &in_state(MailState::Sending)).await), sorted(vec![sent.id, retried.id, died.id]));
-    let ends = [
-        settlement(sent, Outcome::Sent),
-        settlement(retried, Outcome::Retry(hour.unwrap())),
-        settlement(died, Outcome::Dead),
-    ];
+    let ends =
+        [settlement(sent, Outcome::Sent), settlement(retried, Outcome::Retry(hour)), settlement(died, Outcome::Dead)];
     queue.settle(0, &ends).await.unwrap();
     assert_eq!(find(&queue, &in_state(MailState::Sending)).await, []);
     assert_eq!(find(&queue, &in_state(MailState::Sent)).await, [sent.id]);
