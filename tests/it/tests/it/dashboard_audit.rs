@@ -26,10 +26,10 @@ async fn what_is_done_at_the_dashboard_stands_in_the_audit_log() {
         format!("/mails/{id}/cancel"),
         // Nothing is changed by these, and nothing is told of them.
         format!("/mails/{id}/cancel"),
-        "/dead/retry".to_owned(),
+        "/dead/discard".to_owned(),
         "/logout".to_owned(),
     ] {
-        let answer = ann.post(&format!("/dashboard{path}"), &[]).await.unwrap();
+        let answer = ann.post(&format!("/dashboard{path}"), &[("reason", "quota")]).await.unwrap();
         assert_eq!(answer.status, 303, "{path}: {}", answer.text);
     }
     let bob = visitor(&rig, &api, "bob", &["--admin"]).await;
