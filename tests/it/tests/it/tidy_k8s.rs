@@ -64,7 +64,11 @@ fn each_program_is_given_every_setting_that_it_reads_and_no_other() {
         for (name, value, _) in listed.iter().filter(|(_, value, default)| *default && !value.is_empty()) {
             let default = table[name].default.replace(',', "");
             let words: Vec<&str> = default.split([' ', '`', ';']).filter(|word| !word.is_empty()).collect();
-            assert!(words.contains(&value.as_str()), "{path}: {name}={value}, but README.md says {}", table[name].default);
+            assert!(
+                words.contains(&value.as_str()),
+                "{path}: {name}={value}, but README.md says {}",
+                table[name].default
+            );
         }
     }
 }
