@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A Redis of the machine's, or one that is fetched.
 WITH_REDIS = export PATH="$$(tests/tools/redis.sh):$$PATH"
 
-.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-k8s redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring dashboards help
+.PHONY: try demo test model chaos bench check fuzz test-servers test-browser test-sdks test-k8s test-k8s-image redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring dashboards help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `p
 test-k8s: ## The manifests: schemas of eight versions, seeded typos, checkov, the scaling query; the commands of docs/operations.md (needs Python)
 	@$(WITH_REDIS); tests/tools/k8s.sh && .cache/k8s/bin/python k8s/tests/run.py \
 	  && cargo build -p postroom -p postroom-worker -p postroom-sandbox && .cache/k8s/bin/python k8s/tests/operations.py "$(abspath $(TARGET))/debug"
+
+test-k8s-image: ## The image: static programs, built twice, at most 25 MB; the rendered worker under podman (Debian's packages are installed if root)
+	@$(WITH_REDIS); tests/tools/k8s.sh && tests/tools/image.sh && k8s/image/build.sh && k8s/image/try.sh
 
 redis-size: ## What a mail takes in Redis, by size and state (docs/redis.md)
 	@$(WITH_REDIS); cargo build -p postroom -p postroom-worker -p postroom-sandbox && PATH="$(abspath $(TARGET))/debug:$$PATH" tests/tools/redis-size.py
