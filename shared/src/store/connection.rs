@@ -30,7 +30,7 @@ pub struct Store {
 /// Where somebody gets a connection of their own.
 #[derive(Clone)]
 enum Door {
-    One(Client),
+    One(Arc<Client>),
     Sentinel(Watched),
     /// Any of these: what is published in a Cluster is heard everywhere.
     Cluster(Arc<[ConnectionInfo]>),
@@ -109,7 +109,7 @@ async fn open(settings: &RedisSettings) -> Result<(Door, Connection), StoreError
                 .set_min_delay(Duration::from_millis(50))
                 .set_max_delay(LONGEST_PAUSE);
             let connection = client.get_connection_manager_with_config(config).await.map_err(not_reached)?;
-            (Door::One(client), Way::One(connection))
+            (Door::One(Arc::new(client)), Way::One(connection))
         }
         Address::Sentinel { sentinels, name, node } => {
             let watched = Watched::new(sentinels, name, &node, settings.answer_within);

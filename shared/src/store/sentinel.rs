@@ -40,10 +40,8 @@ impl Watched {
         answer_within: Duration,
     ) -> Self {
         let info = SentinelNodeConnectionInfo::default().set_redis_connection_info(node.redis_settings().clone());
-        let node = match node.addr() {
-            ConnectionAddr::TcpTls { .. } => info.set_tls_mode(TlsMode::Secure),
-            _ => info,
-        };
+        let with_tls = matches!(node.addr(), ConnectionAddr::TcpTls { .. });
+        let node = if with_tls { info.set_tls_mode(TlsMode::Secure) } else { info };
         Self(Arc::new(Inner { sentinels, name, node, answer_within, master: Mutex::default() }))
     }
 

@@ -151,6 +151,7 @@ async fn a_minute_without_redis_kills_nobody_and_loses_nothing() {
 }
 
 /// Mails a second, over some seconds.
+#[cfg(feature = "long")]
 async fn rate(rig: &Rig) -> f64 {
     let (before, began) = (rig.sandbox.stats().mails_accepted, Instant::now());
     tokio::time::sleep(Duration::from_secs(6)).await;
