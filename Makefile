@@ -10,7 +10,7 @@ BINS = cargo build --workspace --bins
 # One test program of tests/it, by its feature.
 PROOF = $(BINS) && cargo test --workspace --features postroom-it/$(1) --test $(1)
 
-.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-k8s redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring dashboards help
+.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-k8s test-k8s-image redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring dashboards help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ test-sdks: ## Resend's SDKs for Node.js, Python and Rust, and Django, against `p
 test-k8s: ## The manifests: schemas of eight versions, seeded typos, checkov, the scaling query; the commands of docs/operations.md (needs Python)
 	@$(WITH_REDIS); tests/tools/k8s.sh && .cache/k8s/bin/python k8s/tests/run.py \
 	  && $(BINS) && .cache/k8s/bin/python k8s/tests/operations.py "$(abspath $(TARGET))/debug"
+
+test-k8s-image: ## The image: static programs, built twice, at most 25 MB; the rendered worker under podman (Debian's packages are installed if root)
+	@$(WITH_REDIS); tests/tools/k8s.sh && tests/tools/image.sh && k8s/image/build.sh && k8s/image/try.sh
 
 redis-size: ## What a mail takes in Redis, by size and state (docs/redis.md)
 	@$(WITH_REDIS); $(BINS) && PATH="$(abspath $(TARGET))/debug:$$PATH" tests/tools/redis-size.py

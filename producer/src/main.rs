@@ -34,10 +34,10 @@ async fn run(command: Command) -> Result<(), Failure> {
     if let Command::Doctor(command) = &command {
         return cli::doctor::run(command).await;
     }
-    let mut context = Context::open().await?;
     if let Command::Serve(command) = &command {
-        return cli::serve::run(command, context).await;
+        return cli::serve::run(command, cli::read_settings()?).await;
     }
+    let mut context = Context::open().await?;
     match command {
         Command::Send(command) => cli::send::run(&command, &mut context).await?,
         Command::Mail(command) => cli::mail::run(command, &mut context).await?,
@@ -48,7 +48,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Key(command) => cli::key::run(command, &mut context).await?,
         Command::Queue(command) => cli::queue::run(command, &mut context).await?,
         Command::Audit(command) => cli::audit::run(command, &mut context).await?,
-        // Answered above: the first two need no connection to Redis to begin with.
+        // Answered above: these need no connection to Redis to begin with.
         Command::Explain(_) | Command::Doctor(_) | Command::Serve(_) => {}
     }
     context.out.flush()

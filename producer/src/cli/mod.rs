@@ -104,8 +104,7 @@ pub(crate) struct Context {
 impl Context {
     /// Reads the settings and connects.
     pub(crate) async fn open() -> Result<Self, Failure> {
-        let settings = Settings::from_process()?;
-        start_logging(&settings.log).map_err(Failure::Failed)?;
+        let settings = read_settings()?;
         let client = DirectClient::with_settings(&settings.redis, settings.limits.clone()).await?;
         Ok(Self { settings, client, out: Out::new() })
     }
@@ -114,6 +113,13 @@ impl Context {
     fn queue(&self) -> &Queue {
         self.client.queue()
     }
+}
+
+/// Reads the settings and begins to log.
+pub(crate) fn read_settings() -> Result<Settings, Failure> {
+    let settings = Settings::from_process()?;
+    start_logging(&settings.log).map_err(Failure::Failed)?;
+    Ok(settings)
 }
 
 /// Why a command ends early.

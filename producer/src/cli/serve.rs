@@ -3,10 +3,11 @@
 use clap::Args;
 use postroom::DirectClient;
 use postroom::serve::{App, Opening, ServeSettings, Server};
+use postroom::settings::Settings;
 use postroom_shared::settings::{RedisSettings, Source, TlsSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Context, Failure};
+use super::Failure;
 
 const HELP: &str = "\
 Listens at POSTROOM_LISTEN (default 127.0.0.1:8025); docs/api.md tells what can be
@@ -22,17 +23,17 @@ While Redis is away it waits. SIGTERM or SIGINT: requests under way come to thei
 #[command(after_help = HELP)]
 pub(crate) struct Serve {}
 
-pub(crate) async fn run(_: &Serve, context: Context) -> Result<(), Failure> {
+pub(crate) async fn run(_: &Serve, common: Settings) -> Result<(), Failure> {
     let mut source = Source::from_process();
     let settings = ServeSettings::read(&mut source);
     let tls = TlsSettings::read(&mut source);
     source.finish()?;
     let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
     // Redis gets no more time than our callers do.
-    let redis = RedisSettings { answer_within: settings.timeout, ..context.settings.redis };
+    let redis = RedisSettings { answer_within: settings.timeout, ..common.redis };
     let opening = Opening::start(&settings).await.map_err(Failure::Failed)?;
     let queue = tokio::select! {
-        queue = opening.reach(&redis, context.settings.limits) => queue?,
+        queue = opening.reach(&redis, common.limits) => queue?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };

@@ -88,9 +88,9 @@ ids! {
         RedisLatency = "redis-latency", "ok, warning", "how long Redis takes to answer",
             "Each mail needs a few answers of Redis: a slow one slows all sending.",
             "Bring Redis nearer to the workers; look at redis-cli --latency and SLOWLOG GET.";
-        RedisCluster = "redis-cluster", "error", "Redis runs as a cluster",
-            "Postroom does not speak to a cluster yet: its scripts fail.",
-            "Use a Redis with cluster-enabled no.";
+        RedisCluster = "redis-cluster", "error", "Redis runs as a Cluster, and POSTROOM_REDIS_URL does not say so",
+            "Taken for a single server it refuses whatever lies on the others.",
+            "Write redis+cluster:// in POSTROOM_REDIS_URL.";
         RedisReplica = "redis-replica", "error", "this Redis is a replica",
             "A replica refuses writes: no mail can be handed over.",
             "Point POSTROOM_REDIS_URL to the primary.";

@@ -54,8 +54,8 @@ fn version(vitals: &Vitals) -> Option<Finding> {
 }
 
 fn cluster(vitals: &Vitals) -> Option<Finding> {
-    let enabled = vitals.info.get("cluster_enabled") == Some("1");
-    enabled.then(|| Finding::error(Id::RedisCluster, "cluster-enabled yes"))
+    let mistaken = vitals.info.get("cluster_enabled") == Some("1") && !vitals.as_cluster;
+    mistaken.then(|| Finding::error(Id::RedisCluster, "cluster-enabled yes"))
 }
 
 fn replica(vitals: &Vitals) -> Option<Finding> {
@@ -198,6 +198,8 @@ mod tests {
         assert_eq!(severity(Id::RedisReplica, &[("role", "slave")], &[]), Some(Error));
         assert_eq!(severity(Id::RedisReplica, &[("role", "master")], &[]), None);
         assert_eq!(severity(Id::RedisCluster, &[("cluster_enabled", "1")], &[]), Some(Error));
+        let spoken_to = Vitals { info: told(&[("cluster_enabled", "1")]), as_cluster: true, ..Vitals::default() };
+        assert!(judge(&spoken_to).iter().all(|finding| finding.id != Id::RedisCluster));
         assert_eq!(severity(Id::RedisDisk, &[("rdb_last_bgsave_status", "err")], &[]), Some(Error));
         assert_eq!(severity(Id::RedisDisk, &[("rdb_last_bgsave_status", "ok")], &[]), None);
     }

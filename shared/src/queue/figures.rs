@@ -130,15 +130,15 @@ impl Queue {
         Ok(())
     }
 
-    /// A Redis that does not tell of its memory is none that is away.
+    /// A Redis that does not tell of its memory is none that is away. Of a Cluster's servers the one that uses most is told.
     async fn read_memory(&self, figures: &mut QueueFigures) {
-        let told = redis::cmd("INFO").arg("memory").query_async::<String>(&mut self.store.connection()).await;
-        let text = told.unwrap_or_default();
-        let field = |name: &str| {
+        let texts = self.store.info("memory").await.unwrap_or_default();
+        let field = |text: &str, name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
         };
-        (figures.redis_used, figures.redis_max) = (field("used_memory"), field("maxmemory"));
+        let each = texts.iter().map(|text| (field(text, "used_memory"), field(text, "maxmemory")));
+        (figures.redis_used, figures.redis_max) = each.max().unwrap_or_default();
     }
 }
 

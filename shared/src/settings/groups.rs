@@ -20,7 +20,8 @@ pub(crate) const ACCOUNT_CONNECTIONS: u32 = 3;
 /// How to reach Redis.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// `POSTROOM_REDIS_URL` (or `_FILE`): `redis://` or `rediss://`; it may hold a password. Default `redis://127.0.0.1:6379`.
+    /// `POSTROOM_REDIS_URL` (or `_FILE`): `redis://` or `rediss://`, `redis+sentinel://` or `redis+cluster://`; it may
+    /// hold a password. Default `redis://127.0.0.1:6379`.
     pub url: SecretString,
     /// `POSTROOM_SHARDS`: shards of the queue, 1 to 1,024, fixed at first use. Default: what Redis says, else 1.
     pub shards: Option<u16>,

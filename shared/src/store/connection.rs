@@ -1,26 +1,39 @@
-//! One connection to Redis that comes back by itself, and what its errors mean for a caller.
+//! The connection to Redis, which comes back by itself, and what its errors mean for a caller.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::aio::ConnectionManagerConfig;
+use redis::cluster::ClusterClient;
+use redis::{Client, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 use secrecy::ExposeSecret;
 
+use super::address::Address;
 use super::keys::{SHARDS, ShardKeys};
+use super::sentinel::Watched;
+use super::way::{Connection, Way};
 use crate::account::AccountId;
 use crate::settings::RedisSettings;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Redis, with the number of shards that it was first used with. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    client: redis::Client,
-    connection: ConnectionManager,
+    door: Door,
+    connection: Connection,
     shards: u16,
     keys: Arc<[ShardKeys]>,
+}
+
+/// Where somebody gets a connection of their own.
+#[derive(Clone)]
+enum Door {
+    One(Arc<Client>),
+    Sentinel(Watched),
+    /// Any of these: what is published in a Cluster is heard everywhere.
+    Cluster(Arc<[ConnectionInfo]>),
 }
 
 /// Why Redis did not do what was asked.
@@ -77,20 +90,43 @@ impl From<RedisError> for StoreError {
 }
 
 /// The error in words, without what was sent.
-fn describe(error: &RedisError) -> String {
+pub(super) fn describe(error: &RedisError) -> String {
     match error.detail() {
         Some(detail) if !detail.is_empty() => format!("{}: {detail}", error.category()),
         _ => error.to_string(),
     }
 }
 
-fn open(settings: &RedisSettings) -> Result<redis::Client, StoreError> {
-    redis::Client::open(settings.url.expose_secret()).map_err(|error| {
-        StoreError::Wrong(format!(
-            "POSTROOM_REDIS_URL is not usable ({}): write redis://[user:password@]host[:port][/number]",
-            error.category()
-        ))
-    })
+async fn open(settings: &RedisSettings) -> Result<(Door, Connection), StoreError> {
+    let not_reached =
+        |error| StoreError::NotStored(format!("not reached ({}): is POSTROOM_REDIS_URL right?", describe(&error)));
+    let (door, way) = match Address::parse(settings.url.expose_secret())? {
+        Address::One(client) => {
+            let config = ConnectionManagerConfig::new()
+                .set_response_timeout(Some(settings.answer_within))
+                .set_connection_timeout(Some(CONNECT_WITHIN))
+                .set_number_of_retries(2)
+                .set_min_delay(Duration::from_millis(50))
+                .set_max_delay(LONGEST_PAUSE);
+            let connection = client.get_connection_manager_with_config(config).await.map_err(not_reached)?;
+            (Door::One(Arc::new(client)), Way::One(connection))
+        }
+        Address::Sentinel { sentinels, name, node } => {
+            let watched = Watched::new(sentinels, name, &node, settings.answer_within);
+            (Door::Sentinel(watched.clone()), Way::Sentinel(watched))
+        }
+        Address::Cluster(nodes) => {
+            let client = ClusterClient::builder(nodes.iter().cloned())
+                .connection_timeout(CONNECT_WITHIN)
+                .response_timeout(settings.answer_within)
+                // See `way`: nothing is sent anew behind our back.
+                .retries(0)
+                .build()
+                .map_err(not_reached)?;
+            (Door::Cluster(nodes.into()), Way::Cluster(client.get_async_connection().await.map_err(not_reached)?))
+        }
+    };
+    Ok((door, Connection(way)))
 }
 
 impl Store {
@@ -99,24 +135,15 @@ impl Store {
     /// # Errors
     /// If the URL is wrong, Redis is not reached, or it was first used with another number of shards.
     pub async fn connect(settings: &RedisSettings) -> Result<Self, StoreError> {
-        let client = open(settings)?;
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(settings.answer_within))
-            .set_connection_timeout(Some(CONNECT_WITHIN))
-            .set_number_of_retries(2)
-            .set_min_delay(Duration::from_millis(50))
-            .set_max_delay(LONGEST_PAUSE);
-        let mut connection = client.get_connection_manager_with_config(config).await.map_err(|error| {
-            StoreError::NotStored(format!("not reached ({}): is POSTROOM_REDIS_URL right?", describe(&error)))
-        })?;
+        let (door, mut connection) = open(settings).await?;
         let shards = agree_on_shards(&mut connection, settings.shards).await?;
         let keys = (0..shards).map(ShardKeys::new).collect();
-        Ok(Self { client, connection, shards, keys })
+        Ok(Self { door, connection, shards, keys })
     }
 
     /// A handle for one command or script. All handles share one connection.
     #[must_use]
-    pub fn connection(&self) -> ConnectionManager {
+    pub fn connection(&self) -> Connection {
         self.connection.clone()
     }
 
@@ -125,7 +152,42 @@ impl Store {
     /// # Errors
     /// If Redis is not reached.
     pub async fn subscriber(&self) -> Result<redis::aio::PubSub, StoreError> {
-        Ok(self.client.get_async_pubsub().await?)
+        match &self.door {
+            Door::One(client) => Ok(client.get_async_pubsub().await?),
+            Door::Sentinel(watched) => Ok(watched.client().await?.get_async_pubsub().await?),
+            Door::Cluster(nodes) => {
+                let mut last = StoreError::NotStored("no server of the Cluster is reached".to_owned());
+                for node in nodes.iter() {
+                    match Client::open(node.clone())?.get_async_pubsub().await {
+                        Ok(subscriber) => return Ok(subscriber),
+                        Err(error) => last = error.into(),
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    /// Whether it is spoken to as to a Cluster.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.door, Door::Cluster(_))
+    }
+
+    /// What `INFO` tells in a section: of the one server, or of each master of a Cluster.
+    ///
+    /// # Errors
+    /// If it is not told.
+    pub async fn info(&self, section: &str) -> Result<Vec<String>, RedisError> {
+        let mut ask = redis::cmd("INFO");
+        ask.arg(section);
+        match &self.door {
+            Door::One(_) | Door::Sentinel(_) => Ok(vec![ask.query_async(&mut self.connection()).await?]),
+            Door::Cluster(_) => {
+                let told: std::collections::BTreeMap<String, String> = ask.query_async(&mut self.connection()).await?;
+                Ok(told.into_values().collect())
+            }
+        }
     }
 
     /// How many shards the queue has.
@@ -164,7 +226,7 @@ impl Store {
     }
 }
 
-async fn agree_on_shards(connection: &mut ConnectionManager, wanted: Option<u16>) -> Result<u16, StoreError> {
+async fn agree_on_shards(connection: &mut Connection, wanted: Option<u16>) -> Result<u16, StoreError> {
     // Asked first: a Redis that is full refuses every write, but what lies in it must still be worked off.
     let get = || redis::Cmd::get(SHARDS);
     let stored = match get().query_async::<Option<u16>>(connection).await? {

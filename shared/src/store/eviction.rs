@@ -19,13 +19,8 @@ impl Store {
         if settings.eviction_ok {
             return Ok(());
         }
-        match redis::cmd("INFO")
-            .arg("memory")
-            .query_async::<String>(&mut self.connection())
-            .await
-            .map_err(StoreError::from)
-        {
-            Ok(text) => judge(&text),
+        match self.info("memory").await.map_err(StoreError::from) {
+            Ok(texts) => texts.iter().try_for_each(|text| judge(text)),
             Err(error) if error.is_passing() => Err(error),
             Err(error) => {
                 warn!(%error, "Redis does not say what it does when its memory is full: see to maxmemory-policy noeviction");

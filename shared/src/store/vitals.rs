@@ -21,6 +21,8 @@ pub struct Vitals {
     pub info: Told,
     /// The settings of `CONFIG GET`; or why they were not told.
     pub config: Told,
+    /// Whether it is spoken to as to a Cluster.
+    pub as_cluster: bool,
     /// How long each `PING` took, the shortest first.
     pub pings: Vec<Duration>,
     /// Redis' own clock, and this machine's at the same time.
@@ -58,11 +60,12 @@ impl Told {
 impl Store {
     /// What Redis says of itself. Whatever fails is left out, or told as refused.
     pub async fn vitals(&self) -> Vitals {
-        let mut vitals = Vitals::default();
+        let mut vitals = Vitals { as_cluster: self.is_cluster(), ..Vitals::default() };
         let mut connection = self.connection();
         for section in SECTIONS {
-            match redis::cmd("INFO").arg(section).query_async::<String>(&mut connection).await {
-                Ok(text) => vitals.info.fields.extend(parse_info(&text)),
+            match self.info(section).await {
+                // Of a Cluster's servers the first stands for all.
+                Ok(texts) => vitals.info.fields.extend(texts.first().into_iter().flat_map(|text| parse_info(text))),
                 Err(error) => vitals.info.refuse(error),
             }
         }

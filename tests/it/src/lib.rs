@@ -29,7 +29,7 @@ pub use gate::Gate;
 pub use http::{HttpAnswer, http};
 pub use login::{Login, secrets_in};
 pub use processes::{Finished, Process, binary, run};
-pub use redis_server::{Persistence, RedisServer};
+pub use redis_server::{Persistence, RedisServer, redis_program};
 pub use rig::{OTHER_SECRET_KEY, Rig, RigOptions, SECRET_KEY, mail_json};
 pub use splitmix::Splitmix;
 pub use token::access_token;

@@ -216,7 +216,7 @@ impl RedisServer {
 }
 
 fn spawn(port: u16, folder: &TempDir, persistence: Persistence, extra: &[String]) -> anyhow::Result<Child> {
-    let mut command = Command::new(server()?);
+    let mut command = Command::new(redis_program()?);
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]);
     // So that tests can look through what it keeps.
     command.args(["--rdbcompression", "no"]);
@@ -230,7 +230,11 @@ fn spawn(port: u16, folder: &TempDir, persistence: Persistence, extra: &[String]
     command.spawn().context("redis-server could not be started")
 }
 
-fn server() -> anyhow::Result<PathBuf> {
+/// The program, `redis-server` or `valkey-server`.
+///
+/// # Errors
+/// If there is neither on `PATH`.
+pub fn redis_program() -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let candidates = std::env::split_paths(&path)
         .flat_map(|folder| ["redis-server", "valkey-server"].map(|name| folder.join(name)))
