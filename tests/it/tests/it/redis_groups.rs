@@ -160,8 +160,7 @@ fn sentinel(folder: &Path, number: usize, port: u16, master: u16) -> Process {
         folder.display()
     );
     std::fs::write(&file, text).unwrap();
-    let path = ("PATH".to_owned(), std::env::var_os("PATH").unwrap_or_default().to_string_lossy().into_owned());
-    Process::start_program(&redis_program().unwrap(), &[file.to_str().unwrap(), "--sentinel"], &[path]).unwrap()
+    Process::start_program(&redis_program().unwrap(), &[file.to_str().unwrap(), "--sentinel"], &[]).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
