@@ -1,5 +1,8 @@
 //! From an alert to the trace of what failed, by whoever only follows links: alert, dashboard, mail, reply, trace.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
 use postroom_it::{Api, Collector, PATIENCE, Rig, RigOptions, Visitor, http, until};
 use postroom_sandbox::{Action, Fault, Stage};
 use postroom_shared::queue::{MailState, MailStatus};
@@ -11,10 +14,20 @@ use crate::support::in_state;
 
 const SHOP: &str = "shop@example.com";
 const WORDS: &str = "The email account that you tried to reach does not exist.";
-/// What the rules' alerts say of where to look; of dead letters that grow, this.
-const DEAD: &str = "{{ $externalLabels.postroom_url }}/dashboard/dead";
-/// The pages to which alerts lead.
-const PAGES: [&str; 5] = ["", "/mails?state=ready", "/dead", "/accounts", "/workers"];
+/// Prometheus puts the address of `postroom serve` here.
+const BASE: &str = "{{ $externalLabels.postroom_url }}";
+
+/// Each alert of the rules with where it says to look on the dashboard.
+fn alerts() -> BTreeMap<String, String> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../k8s/monitoring/rules/postroom.yaml");
+    let rules = std::fs::read_to_string(rules).unwrap();
+    let of_alert = |rule: &str| {
+        let (name, rest) = rule.split_once('\n')?;
+        let url = rest.lines().find_map(|line| line.trim().strip_prefix("dashboard_url: "))?;
+        Some((name.to_owned(), url.trim_matches('\'').to_owned()))
+    };
+    rules.split("- alert: ").skip(1).filter_map(of_alert).collect()
+}
 
 /// Somebody with a page before them, who knows nothing but what stands on it.
 struct Reader {
@@ -104,7 +117,7 @@ async fn four_links_lead_from_an_alert_to_the_trace() {
     let key = rig.key(&["create", "ann", "--scope", "operate"]).await.unwrap();
     let visitor = Visitor::log_in(&api.base, &key).await.unwrap();
     let mut reader = Reader { visitor, base: api.base.clone(), page: String::new(), steps: Vec::new() };
-    let alert = DEAD.replace("{{ $externalLabels.postroom_url }}", &api.base);
+    let alert = alerts()["PostroomDeadGrowing"].replace(BASE, &api.base);
 
     // 1: from the alert to the dashboard's dead letters.
     reader.follow(&alert).await;
@@ -140,17 +153,19 @@ async fn an_alerts_link_is_there_for_every_page_and_survives_the_login() {
     let rig = Rig::start().await.unwrap();
     let api = rig.serve_dashboard("on").await.unwrap();
     let stranger = Visitor::new(&api.base).unwrap();
-    for page in PAGES {
-        let path = format!("/dashboard{page}");
-        let asked = stranger.get(&path).await.unwrap();
+    let alerts = alerts();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    let paths: BTreeSet<&str> = alerts.values().map(|url| url.strip_prefix(BASE).unwrap()).collect();
+    for path in paths {
+        let asked = stranger.get(path).await.unwrap();
         let form = stranger.get(asked.header("location")).await.unwrap();
         assert_eq!((asked.status, form.status), (303, 200), "{path}");
         let to = form.text.split("name=\"to\" value=\"").nth(1).unwrap().split('"').next().unwrap();
         let fields = [("key", &*api.key), ("to", to)];
         let answer = stranger.post("/dashboard/login", &fields).await.unwrap();
-        assert_eq!((answer.status, answer.header("location")), (303, &*path));
+        assert_eq!((answer.status, answer.header("location")), (303, path));
         let mut visitor = Visitor::new(&api.base).unwrap();
         visitor.cookie = answer.header("set-cookie").split(';').next().map(str::to_owned);
-        assert_eq!(visitor.get(&path).await.unwrap().status, 200, "{path}");
+        assert_eq!(visitor.get(path).await.unwrap().status, 200, "{path}");
     }
 }
