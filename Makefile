@@ -78,7 +78,8 @@ chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md);
 	@$(WITH_REDIS); tests/tools/faketime.sh; $(BINS) && $(TARGET)/debug/postroom-chaos $(ARGS)
 
 bench: ## Speed and size, as ratios against a loop without a queue
-	@$(WITH_REDIS); cargo build --release --workspace --bins && $(TARGET)/release/postroom-bench $(ARGS)
+	@$(WITH_REDIS); cargo build --release -p postroom -p postroom-worker -p postroom-sandbox -p postroom-bench \
+	  && $(TARGET)/release/postroom-bench $(ARGS)
 
 bench-dashboard: ## How long each page of the dashboard takes with 200,000 mails in Redis: p95 below 100 ms (docs/dashboard.md)
 	@$(WITH_REDIS); cargo build --release -p postroom && cargo test --release -p postroom-it --features long --test it -- --nocapture each_page_takes
