@@ -195,12 +195,12 @@ impl Queue {
             return Ok(());
         }
         for one in &empty {
-            let (command, end) = match way {
-                Way::Older => ("XREVRANGE", "-"),
-                Way::Newer => ("XRANGE", "+"),
+            let (mut ask, end) = match way {
+                Way::Older => (redis::cmd("XREVRANGE"), "-"),
+                Way::Newer => (redis::cmd("XRANGE"), "+"),
             };
-            let key = self.store.keys(one.shard).mails();
-            pipe.cmd(command).arg(key).arg(&one.from).arg(end).arg("COUNT").arg(one.step);
+            ask.arg(self.store.keys(one.shard).mails()).arg(&one.from).arg(end).arg("COUNT").arg(one.step);
+            pipe.add_command(ask);
         }
         let answers: Vec<Entries> = pipe.query_async(&mut self.store.connection()).await?;
         for (one, entries) in empty.iter_mut().zip(answers) {
