@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use postroom_shared::account::AccountId;
@@ -103,13 +104,22 @@ fn parameter(name: &str, what: &str) -> ApiError {
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<EmailList>, ApiError> {
-    caller.demand(Scope::Read)?;
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let Page { mails, has_more, next } = app.client.queue().find(&query.read(&caller)?).await?;
+    let Page { mails, has_more, next } = found(&app, &caller, query).await?;
     let next = next.filter(|next| mails.last().is_none_or(|last| last.id != *next)).map(|next| next.to_string());
     Ok(Json(EmailList::new(has_more, next, mails.iter().map(EmailSummary::from).collect())))
+}
+
+/// The page that a request asks for.
+pub(super) async fn found(
+    app: &App,
+    caller: &Caller,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Page, ApiError> {
+    caller.demand(Scope::Read)?;
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    Ok(app.client.queue().find(&query.read(caller)?).await?)
 }
 
 /// One mail: all that is known of it

@@ -11,7 +11,7 @@ use postroom_shared::queue::{MailStatus, Page, Place};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::find::{ListQuery, seen};
+use super::find::{ListQuery, found, seen};
 use crate::serve::app::App;
 use crate::serve::auth::{Caller, Scope};
 use crate::serve::body::Payload;
@@ -101,9 +101,7 @@ pub(super) async fn statuses(
     Extension(caller): Extension<Arc<Caller>>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<StatusesBody>, ApiError> {
-    caller.demand(Scope::Read)?;
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let Page { mails, has_more, next } = app.client.queue().find(&query.read(&caller)?).await?;
+    let Page { mails, has_more, next } = found(&app, &caller, query).await?;
     let data = mails.into_iter().map(StatusBody).collect();
     Ok(Json(StatusesBody { has_more, next: next.map(|next| next.to_string()), data }))
 }
