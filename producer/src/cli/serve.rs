@@ -38,7 +38,7 @@ pub(crate) async fn run(_: &Serve, common: Settings) -> Result<(), Failure> {
         _ = interrupt.recv() => return Ok(()),
     };
     let app = App::start(opening, DirectClient::over(queue), &settings, &tls).map_err(Failure::Failed)?;
-    let server = Server::bind(app, &settings).await.map_err(Failure::Failed)?;
+    let server = Server::bind(app, &settings).map_err(Failure::Failed)?;
     tracing::info!(http.listen = %server.address(), tls = settings.tls.is_some(), "serving");
     server
         .serve(async {

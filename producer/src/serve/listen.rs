@@ -4,6 +4,7 @@
 //! many there are.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::answer::answer;
 use super::body::Memory;
@@ -28,8 +29,17 @@ const MOST_HEADERS: usize = 64;
 /// How long nothing is accepted after the system refused to.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
-/// Connections that are taken in the last moment: as many as a system keeps waiting.
-const MOST_ARRIVED: usize = 4_096;
+/// Connections that the system may keep waiting until they are accepted; it may allow fewer (`net.core.somaxconn`).
+const MOST_WAITING: u32 = 4_096;
+
+/// Listens at an address. Where many come at once, the library's own 128 places are too few: whoever finds none is dropped after it
+/// was told that it is connected.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(MOST_WAITING)
+}
 
 /// What serving needs.
 pub(super) struct Listening {
@@ -80,7 +90,7 @@ impl Listening {
 /// Closes the listener; answers the connections that it had taken already, so that nobody's request breaks off.
 fn arrived(listener: TcpListener) -> Vec<TcpStream> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
-    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(MOST_ARRIVED);
+    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(MOST_WAITING as usize);
     accepted
         .filter_map(|(stream, _)| {
             stream.set_nonblocking(true).ok()?;

@@ -50,7 +50,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware};
 use hyper::body::Body as _;
-use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -83,11 +82,10 @@ impl Server {
     ///
     /// # Errors
     /// If the address is taken, or the certificate cannot be read.
-    pub async fn bind(app: Arc<App>, settings: &ServeSettings) -> Result<Self, String> {
+    pub fn bind(app: Arc<App>, settings: &ServeSettings) -> Result<Self, String> {
         let tls = settings.tls.clone().map(TlsServer::new).transpose()?;
         let listen = settings.listen;
-        let listener =
-            TcpListener::bind(listen).await.map_err(|error| format!("POSTROOM_LISTEN: {listen}: {error}"))?;
+        let listener = listen::bind(listen).map_err(|error| format!("POSTROOM_LISTEN: {listen}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let listening = Listening {
             listener,

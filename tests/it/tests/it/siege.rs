@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use postroom_it::{Api, Rig};
+use postroom_it::{Api, PATIENCE, Rig};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -160,7 +160,8 @@ pub fn mail() -> Value {
 /// What comes until the connection ends, however it ends.
 pub async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
+    let ended = tokio::time::timeout(4 * PATIENCE, stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "the server never ended the connection");
     answer
 }
 
