@@ -2,6 +2,7 @@
 //! clock goes on as it is, as on a machine whose clock is set.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Debian's place of the library, below the folder of the machine's kind.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
@@ -10,6 +11,8 @@ const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 pub(crate) struct Clocks {
     library: Option<PathBuf>,
     folder: PathBuf,
+    /// How often a clock was set.
+    steps: AtomicU64,
 }
 
 impl Clocks {
@@ -17,7 +20,7 @@ impl Clocks {
     pub(crate) fn find(folder: &Path) -> Self {
         let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
         let library = folders.map(|folder| folder.path().join(LIBRARY)).find(|path| path.is_file());
-        Self { library, folder: folder.to_owned() }
+        Self { library, folder: folder.to_owned(), steps: AtomicU64::new(0) }
     }
 
     /// Whether clocks can be set.
@@ -46,8 +49,10 @@ impl Clocks {
         if !self.can_be_set() {
             return Ok(false);
         }
-        // Whole at once: a file that is read while it is written would say something else.
-        let (file, next) = (self.file(place), self.file(place).with_extension("next"));
+        // Whole at once: a file that is read while it is written would say something else. Each has a name of its own, for two steps of
+        // one clock may come together.
+        let number = self.steps.fetch_add(1, Ordering::Relaxed);
+        let (file, next) = (self.file(place), self.file(place).with_extension(format!("next-{number}")));
         tokio::fs::write(&next, format!("{seconds:+}\n")).await?;
         tokio::fs::rename(next, file).await?;
         Ok(true)
