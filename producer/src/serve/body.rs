@@ -177,6 +177,10 @@ impl Payload {
     /// # Errors
     /// What is not as it must be, and where.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        // Serde would take its entries for the fields, in their order.
+        if self.bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ApiError::invalid("the request's body: this is a list, give an object"));
+        }
         serde_json::from_slice(&self.bytes).map_err(|error| ApiError::invalid(format!("the request's body: {error}")))
     }
 

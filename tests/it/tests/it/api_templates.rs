@@ -95,6 +95,9 @@ async fn what_cannot_work_is_told_by_file_and_line() {
         "{told}"
     );
     assert_eq!(code(&api.post("/templates/welcome/preview", &json!({})).await.unwrap()), 422);
+    // A list is no object, though its entries could be taken for the fields.
+    let listed = api.post("/templates/welcome/preview", &json!([{}])).await.unwrap();
+    assert!(code(&listed) == 422 && listed.text("message").contains("this is a list"), "{listed:?}");
 
     // Templates are everybody's, so a key that is narrower than an admin's of all accounts only looks.
     let narrow = json!({ "name": "n", "scopes": ["admin"], "accounts": [SHOP] });
