@@ -9,7 +9,7 @@ use crate::world::{CAP, SMALL_LIMIT, World};
 
 /// What may stay in Redis without an end, by what follows the shard's prefix (shared/src/store/keys.rs). `later` has the
 /// account with the small limit: for the time when a day has gone by.
-const STAYS: [&str; 7] = ["account:", "sealed:", "counts", "config", "mails", "dead", "later"];
+const STAYS: [&str; 8] = ["account:", "sealed:", "counts", "config", "mails", "dead", "by:sdead:", "later"];
 
 /// Everything that does not hold.
 pub(crate) async fn check(world: &World, mails: &Mails, small: &Small, seen: &Seen) -> anyhow::Result<Vec<String>> {
