@@ -24,8 +24,12 @@ for container in spec["containers"]:
     container["imagePullPolicy"] = "Never"
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         container.pop(probe, None)
-    for port in container.get("ports", []):
-        port["hostPort"] = port["containerPort"]
+    # On the host's network a port needs no mapping, and this podman refuses one.
+    container.pop("ports", None)
+for volume in spec["volumes"]:
+    if "secret" in volume:
+        # The podman of Debian 12 falls over one that does not say so.
+        volume["secret"].setdefault("optional", False)
 used = {source["configMapRef"]["name"] for container in spec["containers"] for source in container.get("envFrom", [])}
 used |= {volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
 out = []

@@ -3,13 +3,13 @@
 # them). No registry of images is asked.
 set -euo pipefail
 
-there() { command -v buildah && command -v podman && command -v runc; } > /dev/null
+there() { command -v buildah && command -v podman && command -v runc && command -v catatonit; } > /dev/null
 if there; then exit 0; fi
 if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
   export DEBIAN_FRONTEND=noninteractive
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  (apt-get update && apt-get install -y --no-install-recommends buildah podman runc) > "$log" 2>&1 || true
+  (apt-get update && apt-get install -y --no-install-recommends buildah podman runc catatonit) > "$log" 2>&1 || true
   if there; then exit 0; fi
   tail -n 5 "$log" >&2
 fi
