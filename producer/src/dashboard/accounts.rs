@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{Html, Redirect};
 use maud::{Markup, html};
-use postroom_shared::account::{Hold, Pause};
+use postroom_shared::account::{AccountId, Hold, Pause};
 use postroom_shared::audit::{Action, Subject};
 use postroom_shared::clock::Millis;
 use postroom_shared::queue::{Standing, Use};
@@ -175,13 +175,10 @@ pub(super) async fn hold(
     Extension(visitor): Extension<Visitor>,
     Path(hash): Path<String>,
 ) -> Result<Redirect, Trouble> {
-    visitor.demand(Role::Operator)?;
-    let id = named(&hash, &visitor, &*dashboard.watch.snapshot().await?)?;
+    let id = to_change(&dashboard, &visitor, &hash).await?;
     let note = format!("at the dashboard, with the API key {}", visitor.caller.key_id());
     dashboard.app.client.queue().hold(&id, Reason::Operator, &note, Pause::UntilAPerson).await?;
-    dashboard.watch.forget();
-    dashboard.note(&visitor, Action::AccountHold, Subject::Account(id)).await;
-    Ok(Redirect::to(&Told::one(Done::Held).at(&format!("/dashboard/accounts/{hash}"))))
+    Ok(changed(&dashboard, &visitor, id, Action::AccountHold, Done::Held).await)
 }
 
 /// Lets it send again.
@@ -190,10 +187,21 @@ pub(super) async fn resume(
     Extension(visitor): Extension<Visitor>,
     Path(hash): Path<String>,
 ) -> Result<Redirect, Trouble> {
-    visitor.demand(Role::Operator)?;
-    let id = named(&hash, &visitor, &*dashboard.watch.snapshot().await?)?;
+    let id = to_change(&dashboard, &visitor, &hash).await?;
     dashboard.app.client.queue().resume(&id).await?;
+    Ok(changed(&dashboard, &visitor, id, Action::AccountResume, Done::Resumed).await)
+}
+
+/// The account of a page, if the visitor may change it.
+async fn to_change(dashboard: &Dashboard, visitor: &Visitor, hash: &str) -> Result<AccountId, Trouble> {
+    visitor.demand(Role::Operator)?;
+    named(hash, visitor, &*dashboard.watch.snapshot().await?)
+}
+
+/// Notes the change, and leads back to the account's page, which shows it.
+async fn changed(dashboard: &Dashboard, visitor: &Visitor, id: AccountId, action: Action, done: Done) -> Redirect {
     dashboard.watch.forget();
-    dashboard.note(&visitor, Action::AccountResume, Subject::Account(id)).await;
-    Ok(Redirect::to(&Told::one(Done::Resumed).at(&format!("/dashboard/accounts/{hash}"))))
+    let page = format!("/dashboard/accounts/{}", id.hashed());
+    dashboard.note(visitor, action, Subject::Account(id)).await;
+    Redirect::to(&Told::one(done).at(&page))
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use postroom_it::{PATIENCE, until};
 use postroom_shared::clock::Millis;
-use postroom_shared::queue::{Beat, MailState, Outcome, Queue, Recipients, Settled, Settlement, Wake, What};
+use postroom_shared::queue::{
+    Beat, Claimed, MailState, NewJob, Outcome, Queue, Recipients, Settled, Settlement, Wake, What,
+};
 use postroom_shared::reason::Reason;
 
 use crate::support::{LEASE, Session, account, counted, job, queue, queue_with, settlement};
@@ -21,17 +23,30 @@ async fn outlive(queue: &Queue, alive: &Session, ready: u64) {
     .unwrap();
 }
 
+/// A mail whose bytes were about to leave when its session was lost, and another session.
+struct Lost {
+    new: NewJob,
+    first: Claimed,
+    dead: Session,
+    alive: Session,
+}
+
+async fn begun_then_lost(queue: &Queue) -> Lost {
+    let alice = account(queue, "alice@example.com").await;
+    let new = job(queue, &alice);
+    queue.push(&new).await.unwrap();
+    let dead = Session::open_for(queue, SHORT).await;
+    let alive = Session::open_for(queue, SHORT).await;
+    let first = dead.claim(1).await.jobs.remove(0);
+    assert!(dead.begin(&first).await);
+    outlive(queue, &alive, 1).await;
+    Lost { new, first, dead, alive }
+}
+
 #[tokio::test]
 async fn a_lost_lease_brings_the_mail_back_and_fences_off_the_old_holder() {
     let (_redis, queue) = queue().await;
-    let alice = account(&queue, "alice@example.com").await;
-    let new = job(&queue, &alice);
-    queue.push(&new).await.unwrap();
-    let dead = Session::open_for(&queue, SHORT).await;
-    let alive = Session::open_for(&queue, SHORT).await;
-    let first = dead.claim(1).await.jobs.remove(0);
-    assert!(dead.begin(&first).await);
-    outlive(&queue, &alive, 1).await;
+    let Lost { new, first, dead, alive } = begun_then_lost(&queue).await;
     assert!(!dead.begin(&first).await, "the session is lost");
     assert_eq!(queue.beat(0, &dead.id, SHORT).await.unwrap(), Beat::Gone);
     assert!(dead.claim(1).await.gone);
@@ -73,14 +88,7 @@ async fn a_delivery_counts_even_after_the_lease_was_lost_and_a_second_one_is_tol
 #[tokio::test]
 async fn what_is_found_in_sent_after_the_lease_was_lost_overrules_nobody() {
     let (_redis, queue) = queue().await;
-    let alice = account(&queue, "alice@example.com").await;
-    let new = job(&queue, &alice);
-    queue.push(&new).await.unwrap();
-    let dead = Session::open_for(&queue, SHORT).await;
-    let alive = Session::open_for(&queue, SHORT).await;
-    let first = dead.claim(1).await.jobs.remove(0);
-    assert!(dead.begin(&first).await);
-    outlive(&queue, &alive, 1).await;
+    let Lost { new, first, alive, .. } = begun_then_lost(&queue).await;
     let second = alive.claim(1).await.jobs.remove(0);
     assert_eq!(alive.settle(&second, Outcome::Dead).await, Settled::Done);
     // Sent does not say to whom it went.
