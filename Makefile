@@ -82,7 +82,7 @@ bench: ## Speed and size, as ratios against a loop without a queue
 	  && $(TARGET)/release/postroom-bench $(ARGS)
 
 bench-dashboard: ## How long each page of the dashboard takes with 200,000 mails in Redis: p95 below 100 ms (docs/dashboard.md)
-	@$(WITH_REDIS); cargo build --release -p postroom && cargo test --release -p postroom-it --features long --test it -- --nocapture each_page_takes
+	@$(WITH_REDIS); $(BINS) && cargo test --workspace --features postroom-it/long --test it -- --nocapture each_page_takes
 
 check: ## Formatting, lints, docs, licences and advisories
 	@tree=$$(cargo tree -p postroom --no-default-features -e normal --prefix none) && ! grep -E "^(axum|clap|minijinja) " <<<"$$tree"
