@@ -1,6 +1,7 @@
 //! Chromium, driven over the WebDriver protocol: just enough of it to read a page, click and type.
 //! The browser reaches nothing but this machine.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -65,17 +66,24 @@ impl Browser {
         self.ask("POST", &format!("/element/{element}/value"), &json!({ "text": text })).await.map(drop)
     }
 
-    /// What a person can read on the page. If another page takes its place meanwhile, what stands on that one.
-    pub(crate) async fn text(&self) -> anyhow::Result<String> {
-        postroom_it::until("a page that stays", PATIENCE, || async {
+    /// What a person can read on the page, as soon as it fits. While a page takes the place of another the driver fails in
+    /// many ways: then it is asked again.
+    pub(crate) async fn text_once(&self, fits: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+        let read = || async {
             let element = self.find("body").await?;
-            match self.ask("GET", &format!("/element/{element}/text"), &Value::Null).await {
-                Ok(text) => Ok(Some(text.as_str().context("no text")?.to_owned())),
-                Err(error) if error.to_string().contains("stale element") => Ok(None),
-                Err(error) => Err(error),
-            }
-        })
-        .await
+            let text = self.ask("GET", &format!("/element/{element}/text"), &Value::Null).await?;
+            Ok::<_, anyhow::Error>(text.as_str().context("no text")?.to_owned())
+        };
+        let last = RefCell::new(String::new());
+        let found = until("a page that fits", PATIENCE, || async {
+            let (said, fitting) = match read().await {
+                Ok(text) => (text.clone(), fits(&text).then_some(text)),
+                Err(error) => (format!("{error:#}"), None),
+            };
+            last.replace(said);
+            Ok(fitting)
+        });
+        found.await.map_err(|error| error.context(last.take()))
     }
 
     /// The page as it is written.

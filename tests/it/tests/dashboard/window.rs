@@ -22,14 +22,7 @@ pub(crate) async fn run(browser: &Browser, script: &str) -> anyhow::Result<Value
 
 /// Waits until a person can read these words on the page; answers all of it.
 pub(crate) async fn reads(browser: &Browser, words: &str) -> anyhow::Result<String> {
-    let found = until(words, PATIENCE, || async {
-        let text = browser.text().await?;
-        Ok(text.contains(words).then_some(text))
-    });
-    match found.await {
-        Ok(text) => Ok(text),
-        Err(error) => Err(error.context(browser.text().await?)),
-    }
+    browser.text_once(|text| text.contains(words)).await.with_context(|| words.to_owned())
 }
 
 /// Waits until an expression in the page is true.
