@@ -94,6 +94,9 @@ ids! {
         RedisReplica = "redis-replica", "error", "this Redis is a replica",
             "A replica refuses writes: no mail can be handed over.",
             "Point POSTROOM_REDIS_URL to the primary.";
+        RedisReplication = "redis-replication", "ok, warning", "whether a replica has a mail before it is called stored",
+            "A master that dies takes with it what it answered last and no replica has: mail is lost, or goes twice.",
+            "redis-cli CONFIG SET min-replicas-to-write 1, and the same in redis.conf of each server; then restart Postroom.";
         RedisSilent = "redis-silent", "note", "Redis does not tell this user its state or its settings",
             "Eviction, persistence and memory could not be judged.",
             "Allow it (ACL SETUSER … +info +config|get +ping +time), or look at them yourself.";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postroom_shared::store::Vitals;
+use postroom_shared::store::{REPLICAS_WANTED, Vitals};
 
 use super::finding::{Finding, Severity};
 use super::ids::Id;
@@ -18,6 +18,7 @@ pub(crate) fn judge(vitals: &Vitals) -> Vec<Finding> {
         version(vitals),
         cluster(vitals),
         replica(vitals),
+        replication(vitals),
         eviction(vitals),
         persistence(vitals),
         disk(vitals),
@@ -62,6 +63,17 @@ fn replica(vitals: &Vitals) -> Option<Finding> {
     let is_replica = vitals.info.get("role") == Some("slave");
     let of = vitals.info.get("master_host").unwrap_or("another Redis");
     is_replica.then(|| Finding::error(Id::RedisReplica, format!("it is a replica of {of}")))
+}
+
+/// Of a Redis that has replicas; one without has nobody to wait for.
+fn replication(vitals: &Vitals) -> Option<Finding> {
+    let replicas = vitals.info.number("connected_slaves").filter(|replicas| *replicas > 0)?;
+    Some(if vitals.info.get(REPLICAS_WANTED).is_some() {
+        Finding::ok(Id::RedisReplication, format!("min-replicas-to-write is set; {replicas} replicas are connected"))
+    } else {
+        let says = format!("{replicas} replicas are connected, and min-replicas-to-write is 0");
+        Finding::warning(Id::RedisReplication, says)
+    })
 }
 
 fn eviction(vitals: &Vitals) -> Option<Finding> {
@@ -197,6 +209,10 @@ mod tests {
         }
         assert_eq!(severity(Id::RedisReplica, &[("role", "slave")], &[]), Some(Error));
         assert_eq!(severity(Id::RedisReplica, &[("role", "master")], &[]), None);
+        let replicated = [("connected_slaves", "2"), (REPLICAS_WANTED, "2")];
+        assert_eq!(severity(Id::RedisReplication, &replicated, &[]), Some(Ok));
+        assert_eq!(severity(Id::RedisReplication, &replicated[..1], &[]), Some(Warning));
+        assert_eq!(severity(Id::RedisReplication, &[("connected_slaves", "0")], &[]), None);
         assert_eq!(severity(Id::RedisCluster, &[("cluster_enabled", "1")], &[]), Some(Error));
         let spoken_to = Vitals { info: told(&[("cluster_enabled", "1")]), as_cluster: true, ..Vitals::default() };
         assert!(judge(&spoken_to).iter().all(|finding| finding.id != Id::RedisCluster));

@@ -180,7 +180,7 @@ impl Queue {
         let mut call = self.scripts.change.call(&keys);
         call.arg(change.verb()).arg(id.to_string()).arg(millis(self.limits.retention));
         call.arg(time).arg(event).arg(keep).arg(via);
-        let answer: Vec<String> = call.invoke_async(&mut self.store.connection()).await?;
+        let answer: Vec<String> = call.invoke_async(&mut self.store.confirmed().await?).await?;
         match (answer.first().map(String::as_str), answer.get(1)) {
             (Some("gone"), _) => Ok(None),
             (Some("ok"), _) => Ok(Some(Ok(()))),

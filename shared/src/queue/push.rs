@@ -175,12 +175,11 @@ impl Queue {
             call.arg(new.job.recipients.len().max(1)).arg(Pooled::written(new.pool.as_ref())).arg(record.as_slice());
             call.arg(index::values_of(new, &self.limits, now)).arg(new.id.as_bytes());
         }
-        match call.invoke_async::<Vec<(String, String)>>(&mut self.store.connection()).await {
+        let stored: Result<Vec<(String, String)>, StoreError> =
+            async { Ok(call.invoke_async(&mut self.store.confirmed().await?).await?) }.await;
+        match stored {
             Ok(rows) => rows.iter().map(|(word, id)| answer(word, id)).collect(),
-            Err(error) => {
-                let error = StoreError::from(error);
-                slice.iter().map(|_| Err(error.clone().into())).collect()
-            }
+            Err(error) => slice.iter().map(|_| Err(error.clone().into())).collect(),
         }
     }
 }

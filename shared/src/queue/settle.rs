@@ -97,7 +97,7 @@ impl Queue {
         let keys = self.store.keys(claimed.id.shard());
         let mut call = self.scripts.progress.call(&keys);
         call.arg(claimed.id.to_string()).arg(claimed.session.as_str()).arg(claimed.fence).arg(left.to_string());
-        let holds = call.invoke_async::<u8>(&mut self.store.connection()).await? == 1;
+        let holds = call.invoke_async::<u8>(&mut self.store.confirmed().await?).await? == 1;
         if holds {
             claimed.begun.set_noted(left.clone());
         }
@@ -111,7 +111,8 @@ impl Queue {
     /// If Redis did not do it, or not surely.
     pub async fn take_last_chance(&self, id: MailId) -> Result<bool, StoreError> {
         let key = self.store.keys(id.shard()).mail(id);
-        let first: u8 = redis::cmd("HSETNX").arg(key).arg("e").arg(1).query_async(&mut self.store.connection()).await?;
+        let first: u8 =
+            redis::cmd("HSETNX").arg(key).arg("e").arg(1).query_async(&mut self.store.confirmed().await?).await?;
         Ok(first == 1)
     }
 }

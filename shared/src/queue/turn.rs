@@ -71,7 +71,7 @@ impl Queue {
             claim.add_to(&mut call);
         }
         let (lives, told, claimed, now): (u8, Vec<Value>, Vec<Value>, u64) =
-            call.invoke_async(&mut self.store.connection()).await?;
+            call.invoke_async(&mut self.store.confirmed().await?).await?;
         let mut settled = vec![Settled::Done; turn.ends.len()];
         let mut told = told.into_iter();
         while let Some(place) = told.next() {

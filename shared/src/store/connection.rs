@@ -7,8 +7,10 @@ use redis::aio::ConnectionManagerConfig;
 use redis::cluster::ClusterClient;
 use redis::{Client, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
 
 use super::address::Address;
+use super::confirmed::{Confirmed, is_wanted};
 use super::keys::{SHARDS, ShardKeys};
 use super::sentinel::Watched;
 use super::way::{Connection, Way};
@@ -23,6 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Store {
     door: Door,
     connection: Connection,
+    confirmed: Arc<OnceCell<Confirmed>>,
+    settings: RedisSettings,
     shards: u16,
     keys: Arc<[ShardKeys]>,
 }
@@ -138,13 +142,27 @@ impl Store {
         let (door, mut connection) = open(settings).await?;
         let shards = agree_on_shards(&mut connection, settings.shards).await?;
         let keys = (0..shards).map(ShardKeys::new).collect();
-        Ok(Self { door, connection, shards, keys })
+        Ok(Self { door, connection, confirmed: Arc::default(), settings: settings.clone(), shards, keys })
     }
 
     /// A handle for one command or script. All handles share one connection.
     #[must_use]
     pub fn connection(&self) -> Connection {
         self.connection.clone()
+    }
+
+    /// A handle for a command whose effect a replica shall have, too, before it is answered, if Redis was told to want that
+    /// (asked once). All handles share one connection, which waits for each answer in turn.
+    ///
+    /// # Errors
+    /// If Redis is not reached.
+    pub async fn confirmed(&self) -> Result<Confirmed, StoreError> {
+        let open = || async {
+            let wanted = is_wanted(&self.info("replication").await?);
+            let connection = if wanted { open(&self.settings).await?.1 } else { self.connection() };
+            Ok(Confirmed { connection, wanted })
+        };
+        self.confirmed.get_or_try_init(open).await.cloned()
     }
 
     /// A connection of its own for subscribing.

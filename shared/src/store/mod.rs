@@ -1,6 +1,7 @@
 //! Redis: the connection, and the one file in which every key is named.
 
 mod address;
+mod confirmed;
 mod connection;
 mod eviction;
 pub mod keys;
@@ -10,6 +11,7 @@ mod vitals;
 mod wait;
 mod way;
 
+pub use confirmed::{Confirmed, REPLICAS_WANTED};
 pub use connection::{Store, StoreError};
 pub use script::Script;
 pub use vitals::{Told, Vitals};

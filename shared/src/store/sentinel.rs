@@ -59,14 +59,18 @@ impl Watched {
 
     pub(super) async fn send(&self, cmd: &Cmd) -> RedisResult<Value> {
         let (mut connection, number) = self.master().await?;
-        let ended = connection.req_packed_command(cmd).await;
-        self.judge(number, ended).await
+        let ended = connection.req_packed_command(cmd).await.and_then(Value::extract_error);
+        self.judge(number, ended.as_ref().err()).await;
+        ended
     }
 
     pub(super) async fn send_all(&self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
         let (mut connection, number) = self.master().await?;
         let ended = connection.req_packed_commands(pipeline, offset, count).await;
-        self.judge(number, ended).await
+        // A refusal of one of them stands among the answers.
+        let refused = ended.as_ref().ok().and_then(|answers| answers.iter().find_map(refusal));
+        self.judge(number, ended.as_ref().err().or(refused.as_ref())).await;
+        ended
     }
 
     /// One asks the Sentinels, whoever else has something to send waits for it.
@@ -85,15 +89,18 @@ impl Watched {
         Ok((connection, master.number))
     }
 
-    async fn judge<T>(&self, number: u64, ended: RedisResult<T>) -> RedisResult<T> {
-        if ended.as_ref().err().is_some_and(is_no_master) {
+    async fn judge(&self, number: u64, error: Option<&RedisError>) {
+        if error.is_some_and(is_no_master) {
             let mut master = self.0.master.lock().await;
             if master.number == number {
                 master.connection = None;
             }
         }
-        ended
     }
+}
+
+fn refusal(answer: &Value) -> Option<RedisError> {
+    if let Value::ServerError(error) = answer { Some(error.clone().into()) } else { None }
 }
 
 /// Gone, silent, or a master no more.

@@ -28,6 +28,23 @@ pub(super) enum Way {
     Cluster(ClusterConnection),
 }
 
+impl Connection {
+    /// Commands that go to one server on one connection, one behind the other: to the server of the first key in them.
+    pub(super) async fn send_together(&mut self, pipeline: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
+        match &mut self.0 {
+            Way::One(connection) => connection.req_packed_commands(pipeline, 0, count).await,
+            Way::Sentinel(watched) => watched.send_all(pipeline, 0, count).await,
+            Way::Cluster(connection) => {
+                anew(|| {
+                    let mut connection = connection.clone();
+                    async move { connection.req_packed_commands(pipeline, 0, count).await }
+                })
+                .await
+            }
+        }
+    }
+}
+
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match &mut self.0 {
@@ -64,11 +81,20 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// One command to a Cluster. The library itself tries nothing anew: it would also do so when an answer was lost.
-async fn send(mut connection: ClusterConnection, cmd: &Cmd) -> RedisResult<Value> {
+async fn send(connection: ClusterConnection, cmd: &Cmd) -> RedisResult<Value> {
+    anew(|| {
+        let mut connection = connection.clone();
+        async move { connection.req_packed_command(cmd).await }
+    })
+    .await
+}
+
+/// Asks a Cluster, and again while it surely did nothing. The library itself tries nothing anew: it would also do so when an
+/// answer was lost.
+async fn anew<T, F: Future<Output = RedisResult<T>>>(mut ask: impl FnMut() -> F) -> RedisResult<T> {
     let (mut pauses, began) = (pauses(), std::time::Instant::now());
     loop {
-        match connection.req_packed_command(cmd).await {
+        match ask().await {
             Err(error) if did_nothing(&error) && began.elapsed() < MOVES_WITHIN => {
                 tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
             }

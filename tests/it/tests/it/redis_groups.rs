@@ -1,6 +1,6 @@
 //! A Redis of several servers, watched by Sentinels or as a Cluster: a master is lost under load, and what that costs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use postroom_it::{PATIENCE, Persistence, Process, RedisServer, Rig, mail_json, redis_program, run, until};
 use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, ConfigChange, Sandbox};
 use postroom_shared::account::AccountId;
-use postroom_shared::queue::{PushError, Queue};
+use postroom_shared::id::MailId;
+use postroom_shared::queue::{PushError, Pushed, Queue};
 use postroom_shared::store::StoreError;
 
 use crate::support::mail;
@@ -52,7 +53,8 @@ async fn rig_at(url: &str, shards: &str) -> Rig {
 /// What became of the mails that were handed over meanwhile.
 #[derive(Default)]
 struct HandedOver {
-    stored: HashSet<String>,
+    /// The id in Redis of each Message-ID.
+    stored: HashMap<String, MailId>,
     unknown: usize,
     /// The longest that any hand-over was put off.
     longest: Duration,
@@ -67,8 +69,8 @@ async fn hand_over(queue: &Queue, accounts: &[AccountId], told: &tokio::sync::wa
         let began = Instant::now();
         loop {
             match queue.push(&new).await {
-                Ok(_) => {
-                    sum.stored.insert(new.job.message_id.clone());
+                Ok(pushed) => {
+                    sum.stored.insert(new.job.message_id.clone(), pushed.id());
                     break;
                 }
                 Err(PushError::Store(StoreError::Unknown(_))) => break sum.unknown += 1,
@@ -85,7 +87,7 @@ async fn hand_over(queue: &Queue, accounts: &[AccountId], told: &tokio::sync::wa
 }
 
 /// Sends mail while a master is lost, and tells what was lost and doubled.
-async fn lose_a_master(what: &str, rig: &Rig, lost: &RedisServer) {
+async fn lose_a_master(what: &str, rig: &Rig, master: &RedisServer) {
     let (queue, mut accounts) = (rig.queue().await.unwrap(), Vec::new());
     for number in 0..8 {
         accounts.push(rig.add_account(&format!("user{number}@example.com")).await.unwrap());
@@ -95,7 +97,7 @@ async fn lose_a_master(what: &str, rig: &Rig, lost: &RedisServer) {
     let (told, mut heard) = tokio::sync::watch::channel(0);
     let (handed_over, ()) = tokio::join!(hand_over(&queue, &accounts, &told), async {
         heard.wait_for(|number| *number > MAILS / 3).await.unwrap();
-        lost.restart(AWAY).await.unwrap();
+        master.restart(AWAY).await.unwrap();
     });
     until("all mails to be sent", PATIENCE * 2, || async {
         let Ok(stats) = queue.stats().await else { return Ok(None) };
@@ -109,13 +111,19 @@ async fn lose_a_master(what: &str, rig: &Rig, lost: &RedisServer) {
         assert!(!worker.log().contains("CROSSSLOT") && !worker.log().contains("crossed slots"), "{}", worker.log());
     }
     let arrived: HashSet<String> = rig.sandbox.mails().into_iter().filter_map(|mail| mail.message_id).collect();
-    let (missing, doubled) = (handed_over.stored.difference(&arrived).count(), rig.sandbox.stats().doubled);
+    let doubled = rig.sandbox.stats().doubled;
+    let mut lost = Vec::new();
+    for (_, id) in handed_over.stored.iter().filter(|(message_id, _)| !arrived.contains(*message_id)) {
+        lost.push(queue.mail(*id).await.unwrap().map(|mail| mail.state));
+    }
     println!(
-        "{what}: a master lost and back after {AWAY:?}, {MAILS} mails under way: lost {missing}, doubled {doubled}, {} of which \
-         nobody knew whether they were stored; the longest hand-over took {:.1?}",
-        handed_over.unknown, handed_over.longest
+        "{what}: a master lost and back after {AWAY:?}, {MAILS} mails under way: lost {}, doubled {doubled}, {} of which nobody \
+         knew whether they were stored; the longest hand-over took {:.1?}",
+        lost.len(),
+        handed_over.unknown,
+        handed_over.longest
     );
-    assert_eq!((missing, doubled), (0, 0));
+    assert!(lost.is_empty() && doubled == 0, "what Redis knows of those that did not arrive: {lost:?}");
 }
 
 /// Every kind of question, none of which may touch keys of two slots at once.
@@ -191,6 +199,29 @@ async fn sentinels_choose_another_master_and_no_mail_is_lost() {
     until_told(&master, &["INFO", "replication"], "role:slave").await;
     everything_can_be_asked(&rig).await;
     drop(sentinels);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_replica_has_is_not_called_stored() {
+    let master = server(&GUARDED).await;
+    let port = master.port().unwrap().to_string();
+    let replica = server(&[&GUARDED[..], &["--replicaof", "127.0.0.1", &port]].concat()).await;
+    until_told(&master, &["INFO", "replication"], "min_slaves_good_slaves:1").await;
+    let rig = rig_at(&master.url(), "1").await;
+    let (queue, account) = (rig.queue().await.unwrap(), rig.add_account("user0@example.com").await.unwrap());
+    let mut new = mail(&queue, &account, &mail_json(account.reveal(), "x@example.org", "0"));
+    new.idempotency = Some(("key".to_owned(), "print".to_owned()));
+    // It lives, says the master still, but it gets nothing any more.
+    replica.signal("STOP").await.unwrap();
+    let told = queue.push(&new).await;
+    replica.signal("CONT").await.unwrap();
+    let Err(PushError::Store(StoreError::Unknown(why))) = told else { panic!("{told:?}") };
+    assert!(why.contains("no replica had it within 3 s"), "{why}");
+    // Who asks again by the same key learns that it is there, and only there.
+    let again = until("a replica that has it", PATIENCE, || async { Ok(queue.push(&new).await.ok()) }).await.unwrap();
+    assert!(matches!(again, Pushed::Same(_)), "{again:?}");
+    let keys: Vec<String> = replica.ask(&["KEYS", "*"]).await.unwrap();
+    assert!(keys.iter().any(|key| key.contains(&again.id().to_string())), "{keys:?}");
 }
 
 /// Three masters and a replica of each.
