@@ -35,20 +35,31 @@
 //! | `templates` | what an app's mails are made of, with the feature `templates` |
 //! | [`consent`] | logging an account in by a person's consent in a browser |
 //! | [`settings`] | what the program `postroom` reads from its surroundings; the client reads nothing |
+//! | `program` | that program, with the feature `program` |
+
+// The command line calls what an app may call by the name by which an app does.
+#[cfg(feature = "program")]
+extern crate self as postroom;
 
 mod batch;
+#[cfg(feature = "program")]
+mod cli;
 pub mod client;
 pub mod consent;
 #[cfg(feature = "serve")]
 mod dashboard;
 pub mod direct;
 pub mod directory;
+#[cfg(feature = "program")]
+mod doctor;
 pub mod door;
 pub mod draft;
 mod fingerprint;
 pub mod http;
 pub mod mailer;
 pub mod new_mail;
+#[cfg(feature = "program")]
+pub mod program;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod settings;

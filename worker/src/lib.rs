@@ -2,8 +2,8 @@
 //!
 //! The way of one mail, read downwards: [`turns`] claim it, [`backend`] hands it to apalis, [`layers`] guard it,
 //! [`handler`] sends it over a connection of [`lanes`], [`verdict`] says what the reply means, [`next_step`] what
-//! follows, [`holder`] holds the account if need be, and [`turns`] store the mail's end. Nothing in here ever meets
-//! the producer.
+//! follows, [`holder`] holds the account if need be, and [`turns`] store the mail's end. [`program`] starts it all.
+//! Nothing in here ever meets the producer.
 
 pub mod attempt_trace;
 pub mod attempted;
@@ -20,6 +20,7 @@ pub mod login;
 pub mod next_step;
 pub mod pace;
 pub mod probes;
+pub mod program;
 pub mod retry;
 pub mod run;
 pub mod sent;
