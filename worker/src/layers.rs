@@ -121,14 +121,14 @@ impl Claim {
     fn span(&self) -> Span {
         // Said only of test mails.
         let test = self.account.is_test().then_some(true);
-        let (hash, trace) = (self.account.hashed(), self.trace.as_ref().map(Beginning::trace_id));
+        // Within the macro, what costs something is made only if somebody wants the span.
         info_span!(
             "attempt",
             mail.id = %self.id,
             mail.attempt = self.attempt,
             mail.test = test,
-            account.hash = %hash,
-            trace.id = trace
+            account.hash = %self.account.hashed(),
+            trace.id = self.trace.as_ref().map(Beginning::trace_id)
         )
     }
 }

@@ -12,10 +12,14 @@ impl Script {
     #[must_use]
     pub fn new(parts: &[&str]) -> Self {
         let mut text = lua_prelude();
+        // Redis makes a script's functions anew at every call, and Lua searches a list for each local that one of them uses,
+        // but not for what comes from outside of the function around them, as the keys' names do then.
+        text.push_str("return (function()\n");
         for part in parts {
             text.push_str(part);
             text.push('\n');
         }
+        text.push_str("end)()\n");
         Self(redis::Script::new(&text))
     }
 
