@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use postroom_shared::account::AccountId;
 pub(super) use postroom_shared::api_keys::Scope;
@@ -123,9 +122,11 @@ impl Denied {
     }
 }
 
-/// The middleware: lets nobody in without a good key, puts the [`Caller`] into the request, and tells how it stands with its
-/// limit.
-pub async fn demand_key(State(ring): State<Arc<KeyRing>>, mut request: Request, next: Next) -> Response {
+/// Lets nobody in without a good key, puts the [`Caller`] into the request, and tells how it stands with its limit.
+pub async fn demand_key<F>(ring: &KeyRing, mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let admitted = match presented(request.headers()) {
         Some(key) => ring.admit(key).await,
         None => Err(Denied::Missing),
@@ -133,7 +134,7 @@ pub async fn demand_key(State(ring): State<Arc<KeyRing>>, mut request: Request, 
     match admitted {
         Ok((caller, standing)) => {
             request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
+            let mut response = next(request).await;
             if let Some(standing) = standing {
                 standing.write(response.headers_mut());
             }

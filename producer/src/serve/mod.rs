@@ -146,30 +146,48 @@ fn router(app: &Arc<App>, dashboard: &DashboardSettings) -> Router {
         .merge(openapi::routes(document))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
-        .layer(middleware::from_fn(path::demand_text))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app.keys), demand_key))
-        .layer(middleware::from_fn(openapi::ask_browser))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), watch::watched))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), with_key))
         .with_state(Arc::clone(app));
     // Without a key nobody learns what there is: whatever is not open goes to what is guarded.
     let open = open
         .method_not_allowed_fallback(not_so)
-        .layer(middleware::from_fn_with_state(Arc::clone(app), in_time))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), watch::watched))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), without_key))
         .with_state(Arc::clone(app));
     let pages = crate::dashboard::routes(app, dashboard).unwrap_or_default();
-    let pages = pages.layer(middleware::from_fn_with_state(Arc::clone(app), in_time));
+    let pages = pages.layer(middleware::from_fn_with_state(Arc::clone(app), page));
     open.merge(pages).fallback_service(guarded)
+}
+
+/// What stands around a request that needs a key, the innermost first. All of it is one layer: for each request axum copies
+/// whatever lies beneath a layer, and anew for each layer.
+async fn with_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let readable = |request| path::demand_text(request, |request| next.run(request));
+    let timed = |request| in_time(&app, request, readable);
+    let known = |request| demand_key(&app.keys, request, timed);
+    let asked = |request| openapi::ask_browser(request, known);
+    watch::watched(&app, request, asked).await
+}
+
+/// The same where none is needed.
+async fn without_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let timed = |request| in_time(&app, request, |request| next.run(request));
+    watch::watched(&app, request, timed).await
+}
+
+async fn page(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    in_time(&app, request, |request| next.run(request)).await
 }
 
 /// Answers in time whatever comes without a body, which reads or changes one thing. What has a body knows its own time
 /// (`Payload::until`), and tells what may have been stored.
-async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn in_time<F>(app: &App, request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     if !request.body().is_end_stream() {
-        return next.run(request).await;
+        return next(request).await;
     }
-    let answered = tokio::time::timeout(app.timeout, next.run(request)).await;
+    let answered = tokio::time::timeout(app.timeout, next(request)).await;
     answered.unwrap_or_else(|_| ApiError::late().into_response())
 }
 

@@ -8,7 +8,6 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -178,15 +177,18 @@ fn file(path: &str, config: Arc<Config<'_>>) -> Response {
 }
 
 /// Lets a browser in that gives the key as a password, and asks one for it that gives none: for the page and the document.
-pub(super) async fn ask_browser(mut request: Request, next: Next) -> Response {
+pub(super) async fn ask_browser<F>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let path = request.uri().path();
     if path != "/openapi.json" && path != "/docs" && !path.starts_with("/docs/") {
-        return next.run(request).await;
+        return next(request).await;
     }
     if let Some(bearer) = bearer_of(request.headers()) {
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
     }
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status()) {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         let ask =

@@ -1,15 +1,17 @@
 //! Paths whose escapes are no text: nothing is there, said in the API's own shape before a handler looks.
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::error::ApiError;
 
-/// The middleware: lets nothing through that no handler could read.
-pub(super) async fn demand_text(request: Request, next: Next) -> Response {
+/// Lets nothing through that no handler could read.
+pub(super) async fn demand_text<F>(request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     if is_text(request.uri().path()) {
-        next.run(request).await
+        next(request).await
     } else {
         ApiError::not_found("The requested endpoint").into_response()
     }

@@ -6,9 +6,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method};
-use axum::middleware::Next;
 use axum::response::Response;
 use postroom_shared::id::MailId;
 use postroom_shared::metrics::ServeMetrics;
@@ -61,7 +60,10 @@ pub(super) fn metrics() -> Arc<ServeMetrics> {
 }
 
 /// Counts a request, and traces it if mail is handed over.
-pub(super) async fn watched(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn watched<F>(app: &App, mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let route = path.as_ref().map(MatchedPath::as_str);
@@ -69,7 +71,7 @@ pub(super) async fn watched(State(app): State<Arc<App>>, mut request: Request, n
     let before = if hands_over { traceparent(request.headers()) } else { None };
     let own = if hands_over { open(&app.traces, before) } else { None };
     request.extensions_mut().insert(Door(own.or(before)));
-    let response = next.run(request).await;
+    let response = next(request).await;
     let status = response.status().as_u16();
     let error = response.extensions().get::<ErrorName>().map(|name| name.0);
     let recorded = own.filter(|own| own.sampled || status >= 500);

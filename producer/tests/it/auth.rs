@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use crate::support::Redis;
 use crate::support::wire::{Subscriptions, Wire};
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
+use axum::middleware::Next;
 use axum::routing::get;
 use axum::{Extension, Router, middleware};
 use postroom::Millis;
@@ -62,14 +64,18 @@ impl Scene {
 
     async fn ask(&self, authorization: Option<&str>) -> Response<Body> {
         let who = |Extension(caller): Extension<Arc<Caller>>| async move { caller.key.name.clone() };
-        let guard = middleware::from_fn_with_state(Arc::clone(&self.ring), demand_key);
-        let app = Router::new().route("/", get(who)).layer(guard);
+        let app =
+            Router::new().route("/", get(who)).layer(middleware::from_fn_with_state(Arc::clone(&self.ring), guard));
         let mut request = Request::get("/");
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }
         app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
+}
+
+async fn guard(State(ring): State<Arc<KeyRing>>, request: Request<Body>, next: Next) -> Response<Body> {
+    demand_key(&ring, request, |request| next.run(request)).await
 }
 
 async fn until<F: Future<Output = bool>>(within: Duration, mut holds: impl FnMut() -> F) {
@@ -247,8 +253,7 @@ async fn without_redis_nobody_is_let_in() {
     let (_, key) = elsewhere.create(new, Millis::now()).await.unwrap();
     drop(redis);
     until(Duration::from_secs(10), || async { !ring.is_live() }).await;
-    let guard = middleware::from_fn_with_state(ring, demand_key);
-    let app = Router::new().route("/", get(|| async { "in" })).layer(guard);
+    let app = Router::new().route("/", get(|| async { "in" })).layer(middleware::from_fn_with_state(ring, guard));
     let request = Request::get("/").header("authorization", format!("Bearer {}", key.reveal()));
     let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

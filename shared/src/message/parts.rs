@@ -95,11 +95,16 @@ fn encode(content: impl Into<lettre::message::MaybeString>, encoding: ContentTra
 /// Whether a text may go out as it is: printable ASCII in short lines.
 fn is_clean(text: &str) -> bool {
     let printable = |b: u8| matches!(b, b'\t' | b'\r' | b'\n' | 32..=126);
-    text.bytes().all(printable) && text.split("\r\n").all(|line| line.len() <= SHORT_LINE)
+    // To the end, whatever is found: so the compiler looks at many bytes at once.
+    let is_printable = text.bytes().fold(true, |all, byte| all & printable(byte));
+    is_printable && text.split('\n').all(|line| line.strip_suffix('\r').unwrap_or(line).len() <= SHORT_LINE)
 }
 
 /// Every line end of `text` (CRLF, LF or a lone CR) as CRLF, in one pass.
 fn crlf(text: &str) -> String {
+    if !text.contains('\r') {
+        return text.replace('\n', "\r\n"); // Most texts, and several times as quick.
+    }
     let mut out = String::with_capacity(text.len() + text.len() / 32);
     let mut rest = text;
     while let Some(at) = rest.find(['\r', '\n']) {

@@ -81,24 +81,25 @@ struct Scripts {
 
 impl Scripts {
     fn new() -> Self {
-        let with_lib = |parts: &[&str]| {
-            let [index, lib] = [include_str!("lua/index.lua"), include_str!("lua/lib.lua")];
-            let limits = include_str!("lua/limits.lua");
-            let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
-            Script::new(&[&[index, lib, limits, pools, lanes, include_str!("lua/sweep.lua")], parts].concat())
-        };
+        let [index, lib] = [include_str!("lua/index.lua"), include_str!("lua/lib.lua")];
+        let limits = include_str!("lua/limits.lua");
+        let [pools, lanes] = [include_str!("lua/pools.lua"), include_str!("lua/lanes.lua")];
+        let sweep = include_str!("lua/sweep.lua");
+        let with_lib = |parts: &[&str]| Script::new(&[&[index, lib, limits, pools, lanes], parts].concat());
         Self {
+            // Redis makes every function of a script anew at each call: no script has parts that it does not use.
             push: with_lib(&[include_str!("lua/push.lua")]),
             turn: with_lib(&[
+                sweep,
                 include_str!("lua/settle.lua"),
                 include_str!("lua/claim.lua"),
                 include_str!("lua/turn.lua"),
             ]),
-            session: with_lib(&[include_str!("lua/session.lua")]),
+            session: with_lib(&[sweep, include_str!("lua/session.lua")]),
             account: with_lib(&[include_str!("lua/account.lua")]),
             login: with_lib(&[include_str!("lua/login.lua")]),
             progress: Script::new(&[include_str!("lua/progress.lua")]),
-            change: with_lib(&[include_str!("lua/change.lua")]),
+            change: with_lib(&[sweep, include_str!("lua/change.lua")]),
             figures: with_lib(&[include_str!("lua/figures.lua")]),
         }
     }

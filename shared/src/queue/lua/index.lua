@@ -37,7 +37,7 @@ function index.note(values, bytes_of_id, at)
   end
 end
 
--- The oldest of a value go with every sixteenth mail of it or so, or when many come at once.
+-- Lives as text (lib.lua tells why). The oldest of a value go with every sixteenth mail of it or so, or when many come at once.
 function index.write(life, long_life)
   for value, list in pairs(index.gathered) do
     local key, is_long = BY .. value, string.byte(value) < 97

@@ -5,7 +5,35 @@
 -- Answers for each mail: {'new', id} | {'same', id} | {'conflict', id} | {'no_account', id}.
 
 local count, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local answers, pushed = {}, {}
+local answers = {}
+
+-- Mails that may go now, by their lanes: each lane is appended to once for all mails of a call.
+local ready = {}
+local function gather(id, a, p)
+  local lane = a .. ':' .. p
+  local list = ready[lane]
+  if not list then
+    list = { a = a }
+    ready[lane] = list
+    touch(a, p)
+  end
+  list[#list + 1] = id
+end
+local pushed = {}
+local function append()
+  for lane, list in pairs(ready) do
+    redis.call('RPUSH', LANE .. lane, unpack(list))
+    pushed[list.a] = (pushed[list.a] or 0) + #list
+  end
+  ready = {}
+end
+
+-- Times as text, each made once: mails of a call have the same ones as a rule.
+local texts = {}
+local function text(at)
+  if not texts[at] then texts[at] = string.format('%.0f', at) end
+  return texts[at]
+end
 
 local function already(hash, fingerprint)
   local stored = redis.call('GET', IDEM .. hash)
@@ -19,11 +47,11 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, g, j
   local state = send_at > now and 'scheduled' or 'ready'
   -- What is kept for long anyway need not be known again.
   if (string.byte(values) or 0) >= 97 then
-    redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
-      't', string.format('%.0f', at), 'i', values)
+    redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', text(at + ttl),
+      't', text(at), 'i', values)
   else
-    redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', string.format('%.0f', at + ttl),
-      't', string.format('%.0f', at))
+    redis.call('HSET', MAIL .. id, 's', state, 'a', a, 'p', p, 'q', NOW, 'd', text(at + ttl),
+      't', text(at))
   end
   index.note(values, bytes_of_id, NOW)
   -- Absent for the usual one, to save room.
@@ -40,9 +68,7 @@ local function store(id, a, p, send_at, ttl, hash, fingerprint, recipients, g, j
     return add_due(id, at)
   end
   if g ~= '' then note_pooled(id, a, p, false) end
-  redis.call('RPUSH', LANE .. a .. ':' .. p, id)
-  touch(a, p)
-  pushed[a] = (pushed[a] or 0) + 1
+  gather(id, a, p)
 end
 
 for i = 0, count - 1 do
@@ -50,7 +76,10 @@ for i = 0, count - 1 do
   local id, a, hash = ARGV[at], ARGV[at + 1], ARGV[at + 5]
   local known = hash ~= '' and already(hash, ARGV[at + 6]) or nil
   local pool = not known and ARGV[at + 8] ~= '' and read_pool(ARGV[at + 8])
-  if pool then a = choose(pool, ARGV[at + 2]) or a end
+  if pool then
+    append() -- Where most room is depends on what lies in the lanes.
+    a = choose(pool, ARGV[at + 2]) or a
+  end
   if known then
     answers[i + 1] = known
   elseif not account(a).exists then
@@ -63,10 +92,13 @@ for i = 0, count - 1 do
   end
 end
 
+append()
 redis.call('XTRIM', MAILS, 'MINID', '~', math.max(0, now - tonumber(ARGV[3])), 'LIMIT', 1000)
-index.write(tonumber(ARGV[4]), tonumber(ARGV[5]))
+index.write(ARGV[4], ARGV[5])
 mend_rings()
 write_accounts()
 write_counts()
-for a, n in pairs(pushed) do wake_for(a, math.min(n, 8)) end
+if redis.call('SCARD', IDLE) > 0 then
+  for a, n in pairs(pushed) do wake_for(a, math.min(n, 8)) end
+end
 return answers
