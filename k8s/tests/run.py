@@ -151,11 +151,17 @@ def alert_rules_lie_in_the_cluster_as_they_were_written():
     assert item["spec"] == yaml.safe_load(source.read_text()), "make it anew: python3 k8s/tests/wrap-rules.py"
 
 
-def the_image_is_named_as_in_the_overlays():
+def the_images_hold_what_the_manifests_run():
     text = (K8S / "image/Containerfile").read_text()
-    for name in ("postroom", "postroom-worker", "postroom-sandbox"):
-        assert f"/usr/local/bin/{name}" in text, name
-    assert re.search(r"^USER 65532:65532$", text, re.M)
+    # What the first stage lays out below /out, and where the last ones copy it to.
+    laid_out = set(re.findall(r" (/out/\S*postroom\S*)", text.split("\nFROM scratch")[0]))
+    copies = re.findall(r"^COPY --from=built (\S+) (\S+)$", text, re.M)
+    held = {path.replace(source, to, 1) for path in laid_out for source, to in copies if f"{path}/".startswith(f"{source}/")}
+    specs = [item["spec"]["template"]["spec"] for name in OVERLAYS for item in together.pods(objects.load(rendered(name)))]
+    containers = [container for spec in specs for container in spec["containers"] + (spec.get("initContainers") or [])]
+    run = {container["command"][0] for container in containers if "postroom" in container["image"]}
+    assert len(run) == 3 and run <= held, (run, held)
+    assert len(re.findall(r"^USER 65532:65532$", text, re.M)) == 2
 
 
 TESTS = [
@@ -167,7 +173,7 @@ TESTS = [
     the_query_that_scales_is_the_one_that_is_tested,
     an_adapter_asks_the_same,
     alert_rules_lie_in_the_cluster_as_they_were_written,
-    the_image_is_named_as_in_the_overlays,
+    the_images_hold_what_the_manifests_run,
 ]
 
 
