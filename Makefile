@@ -10,7 +10,7 @@ BINS = cargo build --workspace --bins
 # One test program of tests/it, by its feature.
 PROOF = $(BINS) && cargo test --workspace --features postroom-it/$(1) --test $(1)
 
-.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-k8s test-k8s-image redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring dashboards help
+.PHONY: try demo test model chaos bench bench-dashboard check fuzz test-servers test-browser test-dashboard test-sdks test-k8s test-k8s-image redis-size test-tokens test-openapi test-telemetry test-producer-kills test-monitoring test-scaling dashboards help
 
 help: ## Tells what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ chaos: ## Faults by a seeded schedule while mail goes out (docs/reliability.md);
 bench: ## Speed and size, as ratios against a loop without a queue
 	@$(WITH_REDIS); cargo build --release -p postroom -p postroom-worker -p postroom-sandbox -p postroom-bench \
 	  && $(TARGET)/release/postroom-bench $(ARGS)
+
+test-scaling: ## One, two, four and eight workers against a server that takes 100 ms for each reply: at least 0.9 of linear
+	@$(WITH_REDIS); $(BINS) && cargo test --workspace --features postroom-it/long --test it -- --nocapture eight_workers
 
 bench-dashboard: ## How long each page of the dashboard takes with 200,000 mails in Redis: p95 below 100 ms (docs/dashboard.md)
 	@$(WITH_REDIS); $(BINS) && cargo test --workspace --features postroom-it/long --test it -- --nocapture each_page_takes

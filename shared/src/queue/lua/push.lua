@@ -98,7 +98,5 @@ index.write(ARGV[4], ARGV[5])
 mend_rings()
 write_accounts()
 write_counts()
-if redis.call('SCARD', IDLE) > 0 then
-  for a, n in pairs(pushed) do wake_for(a, math.min(n, 8)) end
-end
+for a, n in pairs(pushed) do wake_for(a, math.min(n, 8)) end
 return answers

@@ -158,7 +158,7 @@ async fn rate(rig: &Rig) -> f64 {
     (rig.sandbox.stats().mails_accepted - before) as f64 / began.elapsed().as_secs_f64()
 }
 
-/// By hand, with little else on the machine: `cargo test --workspace --features postroom-it/long --test it -- --nocapture eight_workers`
+/// `make test-scaling`, with little else on the machine.
 #[cfg(feature = "long")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_workers_send_as_much_as_eight() {
