@@ -3,6 +3,7 @@
 //! It is always ready and never fails, so that no trouble with Redis ever ends the apalis worker.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -24,12 +25,31 @@ pub struct QueueBackend {
     exhausted: CancellationToken,
 }
 
+/// The ends into which jobs are put. Dropping them ends the backends.
+#[derive(Debug)]
+pub struct Feed(Vec<mpsc::UnboundedSender<Claimed>>);
+
+impl Feed {
+    /// Puts in a job: those of an account all go to the same backend, for they wait for each other's connections.
+    pub fn put(&self, job: Claimed) {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&job.account);
+        if let Some(to) = self.0.get(hash as usize % self.0.len().max(1)) {
+            // The receiver lives as long as the worker.
+            let _ = to.send(job);
+        }
+    }
+}
+
 impl QueueBackend {
-    /// A backend, and the end into which jobs are put. Dropping that end ends the worker.
+    /// So many backends, and what feeds them.
     #[must_use]
-    pub fn new() -> (mpsc::UnboundedSender<Claimed>, Self) {
-        let (sender, claimed) = mpsc::unbounded_channel();
-        (sender, Self { claimed: Arc::new(Mutex::new(claimed)), exhausted: CancellationToken::new() })
+    pub fn several(count: usize) -> (Feed, Vec<Self>) {
+        let one = |_| {
+            let (sender, claimed) = mpsc::unbounded_channel();
+            (sender, Self { claimed: Arc::new(Mutex::new(claimed)), exhausted: CancellationToken::new() })
+        };
+        let (senders, backends) = (0..count).map(one).unzip();
+        (Feed(senders), backends)
     }
 
     /// Cancelled when every job was handed on and no more will come. Only then may apalis be told to stop: it would leave

@@ -139,7 +139,7 @@ async fn work(
     orders: Orders,
 ) {
     let (settlements, coming) = mpsc::unbounded_channel();
-    let (claimed, backend) = QueueBackend::new();
+    let (feed, backends) = QueueBackend::several(cores().min(settings.concurrency));
     let (handed_out, coming_jobs) = mpsc::unbounded_channel();
     let Parts { queue, flight, lanes, sessions, pace, metrics, traces } = parts;
     let (ended, doubts) = (CancellationToken::new(), Arc::clone(&handler.doubts));
@@ -157,8 +157,8 @@ async fn work(
         traces: Arc::clone(traces),
     };
     let turning = tokio::spawn(turns.run(orders.stop.clone()));
-    // Ends when the turns ask for no more, and ends the backend with it.
-    tokio::spawn(turns::fetch(queue.clone(), Arc::clone(flight), Arc::clone(lanes), coming_jobs, claimed));
+    // Ends when the turns ask for no more, and ends the backends with it.
+    tokio::spawn(turns::read(coming_jobs, feed));
     // Ends before the turns do: what it still has is settled by them.
     tokio::spawn(holder::run(queue.clone(), held, settlements.clone()));
     let keeping = [spawn(keeper::beat, parts, &ended), spawn(keeper::listen, parts, &ended)];
@@ -174,7 +174,12 @@ async fn work(
         traces: Arc::clone(traces),
         on_time: settings.on_time,
     };
-    attend(settings, backend, handler, settle).await;
+    let handler = Arc::new(handler);
+    let attends = backends
+        .into_iter()
+        .map(|backend| tokio::spawn(attend(settings.clone(), backend, Arc::clone(&handler), settle.clone())));
+    futures::future::join_all(attends).await;
+    drop((settle, handler));
     if tokio::time::timeout(LAST_SETTLEMENTS, turning).await.is_err() {
         warn!(
             mails = flight.in_hand(),
@@ -222,10 +227,15 @@ async fn hurry_after_the_drain(stop: CancellationToken, hurry: CancellationToken
     hurry.cancel();
 }
 
-/// The apalis worker, from the outermost layer inwards: each attempt settled, limited in time, traced, guarded against
-/// panics. All attempts are one task: a task for each (`parallelize`) cost more than it gained, for the work is waiting.
-async fn attend(settings: &Settings, backend: QueueBackend, handler: Handler, settle: SettleLayer) {
-    let (name, limit, handler) = (settings.name.clone(), settings.attempt_limit, Arc::new(handler));
+/// How many tasks attend to mails: one could not use more than one core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// An apalis worker, from the outermost layer inwards: each attempt settled, limited in time, traced, guarded against panics.
+/// All its attempts are one task: a task for each (`parallelize`) cost more than it gained, for the work is waiting.
+async fn attend(settings: Settings, backend: QueueBackend, handler: Arc<Handler>, settle: SettleLayer) {
+    let (name, limit) = (settings.name, settings.attempt_limit);
     let exhausted = backend.exhausted();
     let span = |_: &Task<Claimed>| tracing::debug_span!("handle");
     let trace = TraceLayer::new().make_span_with(span).on_response(());

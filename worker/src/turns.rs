@@ -13,7 +13,7 @@ use postroom_shared::clock;
 use postroom_shared::id::MailId;
 use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{
-    Claim, ClaimAnswer, Claimed, MOST_ENDS, Queue, SessionId, Settled, Settlement, Turn, TurnAnswer,
+    Claim, ClaimAnswer, Claimed, MOST_ENDS, Queue, Records, SessionId, Settled, Settlement, Turn, TurnAnswer,
 };
 use postroom_shared::store::{StoreError, pauses};
 use tokio::sync::mpsc;
@@ -21,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::attempt_trace::AttemptTraces;
+use crate::backend::Feed;
 use crate::begins::Begin;
 use crate::flight::Flight;
 use crate::keeper::Sessions;
 use crate::lanes::{LINE, Lanes};
 use crate::pace::Pace;
 
-/// With so many more mails in hand, others are about to end: it pays to wait for them.
+/// With so many mails in hand of which few have ended, others are about to: it pays to wait for them, unless one waits to begin.
 const MORE_TO_COME: usize = 48;
 /// How long at most.
 const GATHER: Duration = Duration::from_millis(2);
@@ -56,12 +57,12 @@ pub struct Turns {
     pub traces: Arc<AttemptTraces>,
 }
 
-/// Jobs of one shard whose records are still to be fetched.
+/// Jobs whose records are still to be read.
 pub struct HandedOut {
-    /// The shard.
-    pub shard: u16,
     /// The jobs.
     pub jobs: Vec<Claimed>,
+    /// Their records.
+    pub records: Records,
 }
 
 /// What is told and asked in one turn.
@@ -80,18 +81,20 @@ impl Turns {
         let mut pauses = pauses();
         loop {
             let (asks, look) = (self.handed_out.is_some(), self.next_look(&looks));
+            // While Redis works at a third of what is in hand, the worker sends the others.
+            let most = (self.flight.in_hand() / 3).clamp(MORE_TO_COME, MOST_ENDS);
             tokio::select! {
-                count = self.ends.recv_many(&mut ends, MOST_ENDS) => if count == 0 { return },
+                count = self.ends.recv_many(&mut ends, most) => if count == 0 { return },
                 Some(begin) = self.begins.recv() => begins.push(begin),
                 () = stop.cancelled(), if asks => self.handed_out = None,
                 () = self.flight.hinted_at_all(), if asks => {}
                 () = sleep_until(look), if asks => {}
             }
-            if !ends.is_empty() && self.flight.in_hand() > ends.len() + MORE_TO_COME {
+            if begins.is_empty() && self.flight.in_hand() > MORE_TO_COME.max(ends.len() * 8) {
                 tokio::time::sleep(GATHER).await;
             }
-            fill(&mut self.ends, &mut ends);
-            fill(&mut self.begins, &mut begins);
+            fill(&mut self.ends, &mut ends, most);
+            fill(&mut self.begins, &mut begins, MOST_ENDS);
             self.lanes.expire();
             for (shard, look) in (0..).zip(&mut looks) {
                 if look.take_if(|at| *at <= Instant::now()).is_some() {
@@ -141,7 +144,9 @@ impl Turns {
                     clock::follow(answer.now, asked);
                     pauses.reset();
                     self.metrics.turn("ok");
-                    *look = self.heed(shard, ends, asking, answer).or(*look);
+                    let (next_look, jobs) = self.heed(shard, ends, asking, answer);
+                    *look = next_look.or(*look);
+                    self.hand_out(shard, jobs).await;
                     return;
                 }
                 Err(error) => {
@@ -192,8 +197,14 @@ impl Turns {
         Ok(())
     }
 
-    /// What follows from an answer. Answers when to look again.
-    fn heed(&self, shard: u16, ends: &[Settlement], asking: Asking, answer: TurnAnswer) -> Option<Instant> {
+    /// What follows from an answer. Answers when to look again, and what was handed out.
+    fn heed(
+        &self,
+        shard: u16,
+        ends: &[Settlement],
+        asking: Asking,
+        answer: TurnAnswer,
+    ) -> (Option<Instant>, Vec<Claimed>) {
         for (settlement, settled) in ends.iter().zip(answer.settled) {
             tell(settlement, settled);
         }
@@ -208,21 +219,22 @@ impl Turns {
                 self.lanes.lost(shard);
                 self.sessions.lost(shard);
             }
-            return None;
+            return (None, Vec::new());
         }
         let Some((free, fewer)) = asking.wants else {
             if !ends.is_empty() {
                 self.flight.hint(shard);
             }
-            return None;
+            return (None, Vec::new());
         };
         self.lanes.told(&fewer);
         let next_in = answer.claimed.next_in;
-        self.hand_out(shard, free, answer.claimed);
-        next_in.map(|pause| Instant::now() + pause.max(Duration::from_millis(1)))
+        let jobs = self.take_off(shard, free, answer.claimed);
+        (next_in.map(|pause| Instant::now() + pause.max(Duration::from_millis(1))), jobs)
     }
 
-    fn hand_out(&self, shard: u16, free: usize, answer: ClaimAnswer) {
+    /// Takes up what the queue gave: permits and jobs.
+    fn take_off(&self, shard: u16, free: usize, answer: ClaimAnswer) -> Vec<Claimed> {
         if answer.dead_dropped > 0 {
             warn!(
                 shard,
@@ -251,42 +263,36 @@ impl Turns {
             self.lanes.started(&job.account);
             self.flight.take_off((job.id, job.fence), job.account.clone());
         }
-        if !answer.jobs.is_empty()
-            && let Some(to) = &self.handed_out
-        {
-            // The receiver lives as long as this end; after that the lease brings the jobs back.
-            let _ = to.send(HandedOut { shard, jobs: answer.jobs });
-        }
         for account in &answer.give_up {
             self.lanes.give_up(Some(account));
         }
+        answer.jobs
     }
-}
 
-/// Fetches the records of jobs that were handed out, while the next turn is under way, and hands them on.
-pub async fn fetch(
-    queue: Queue,
-    flight: Arc<Flight>,
-    lanes: Arc<Lanes>,
-    mut handed_out: mpsc::UnboundedReceiver<HandedOut>,
-    claimed: mpsc::UnboundedSender<Claimed>,
-) {
-    while let Some(HandedOut { shard, mut jobs }) = handed_out.recv().await {
-        if let Err(error) = queue.fetch_records(shard, &mut jobs).await {
-            warn!(mails = jobs.len(), %error, "their records cannot be fetched: they go back to their place");
-            lanes.finished(flight.land(jobs.iter().map(|job| (job.id, job.fence))));
-            flight.want_mending(shard);
-            continue;
-        }
-        for job in jobs {
-            // The receiver lives as long as the worker.
-            let _ = claimed.send(job);
+    /// Has the records of jobs fetched, before the next turn: Redis answers one after the other, and a turn keeps it for long.
+    async fn hand_out(&self, shard: u16, jobs: Vec<Claimed>) {
+        let Some(to) = self.handed_out.clone().filter(|_| !jobs.is_empty()) else { return };
+        match self.queue.fetch_records(shard, &jobs).await {
+            // The receiver lives as long as this end; after that the lease brings the jobs back.
+            Ok(records) => drop(to.send(HandedOut { jobs, records })),
+            Err(error) => {
+                warn!(mails = jobs.len(), %error, "their records cannot be fetched: they go back to their place");
+                self.lanes.finished(self.flight.land(jobs.iter().map(|job| (job.id, job.fence))));
+                self.flight.want_mending(shard);
+            }
         }
     }
 }
 
-fn fill<T>(coming: &mut mpsc::UnboundedReceiver<T>, batch: &mut Vec<T>) {
-    while batch.len() < MOST_ENDS
+/// Reads the records of jobs that were handed out, and hands them on.
+pub async fn read(mut handed_out: mpsc::UnboundedReceiver<HandedOut>, feed: Feed) {
+    while let Some(HandedOut { jobs, records }) = handed_out.recv().await {
+        records.read_for(jobs).for_each(|job| feed.put(job));
+    }
+}
+
+fn fill<T>(coming: &mut mpsc::UnboundedReceiver<T>, batch: &mut Vec<T>, most: usize) {
+    while batch.len() < most
         && let Ok(next) = coming.try_recv()
     {
         batch.push(next);

@@ -62,9 +62,12 @@ fn join(first: Part, others: impl Iterator<Item = Part>, multi: impl FnOnce() ->
     Part::Multi(others.fold(add(multi().build(), first), add))
 }
 
-/// A boundary that is the same at every freeze. `=_` stands in no encoded part, the id in no text written before.
+/// How each boundary begins. It stands in no encoded part: both encodings write `=` otherwise, or at the end only.
+const BOUNDARY: &str = "=_";
+
+/// A boundary that is the same at every freeze.
 fn numbered(multi: MultiPartBuilder, level: u8, id: MailId) -> MultiPartBuilder {
-    multi.boundary(format!("=_{level}_{id}"))
+    multi.boundary(format!("{BOUNDARY}{level}_{id}"))
 }
 
 /// A text as a part. A sole part's last line end is left to lettre, which ends each part with one of its own.
@@ -92,12 +95,14 @@ fn encode(content: impl Into<lettre::message::MaybeString>, encoding: ContentTra
     Body::new_with_encoding(content, encoding).unwrap_or_else(Body::new)
 }
 
-/// Whether a text may go out as it is: printable ASCII in short lines.
+/// Whether a text may go out as it is: printable ASCII in short lines, of which none could be taken for a boundary.
 fn is_clean(text: &str) -> bool {
     let printable = |b: u8| matches!(b, b'\t' | b'\r' | b'\n' | 32..=126);
     // To the end, whatever is found: so the compiler looks at many bytes at once.
     let is_printable = text.bytes().fold(true, |all, byte| all & printable(byte));
-    is_printable && text.split('\n').all(|line| line.strip_suffix('\r').unwrap_or(line).len() <= SHORT_LINE)
+    let is_short = |line: &str| line.strip_suffix('\r').unwrap_or(line).len() <= SHORT_LINE;
+    let is_boundary = |line: &str| line.strip_prefix("--").is_some_and(|rest| rest.starts_with(BOUNDARY));
+    is_printable && text.split('\n').all(|line| is_short(line) && !is_boundary(line))
 }
 
 /// Every line end of `text` (CRLF, LF or a lone CR) as CRLF, in one pass.

@@ -72,6 +72,17 @@ fn freezing_twice_gives_the_same_bytes_and_later_mail_its_own_date() {
 }
 
 #[test]
+fn a_text_that_has_the_boundary_in_it_ends_where_it_ends() {
+    let message = frozen(&json!({
+        "from": "a@x.example", "to": "b@x.example", "text": format!("one\n--=_1_{}\ntwo", id()),
+        "attachments": [{"filename": "a", "content": "aGk="}]
+    }));
+    let text = text(&message);
+    assert_eq!(text.matches(&format!("\r\n--=_1_{}", id())).count(), 3, "{text}");
+    assert!(text.contains("one\r\n--=3D_1_"), "{text}");
+}
+
+#[test]
 fn utf8_addresses_are_told() {
     let message = frozen(&json!({"from": "a@x.example", "to": "jörg@x.example", "text": ""}));
     assert!(message.needs_smtputf8());

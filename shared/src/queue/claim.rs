@@ -199,21 +199,34 @@ impl Queue {
     ///
     /// # Errors
     /// If Redis did not answer.
-    pub async fn fetch_records(&self, shard: u16, jobs: &mut [Claimed]) -> Result<(), StoreError> {
+    pub async fn fetch_records(&self, shard: u16, jobs: &[Claimed]) -> Result<Records, StoreError> {
         let keys = self.store.keys(shard);
-        for slice in jobs.chunks_mut(SLICE) {
+        let slices = jobs.chunks(SLICE).map(|slice| {
             let mut call = redis::cmd("MGET");
-            for claimed in slice.iter() {
+            for claimed in slice {
                 call.arg(keys.job(claimed.id));
             }
-            let records: Vec<Value> = call.query_async(&mut self.store.connection()).await?;
-            for (claimed, record) in slice.iter_mut().zip(records) {
-                if let Value::BulkString(record) = record {
-                    claimed.job = Job::decode(&record).map(Arc::new);
-                }
+            let mut connection = self.store.connection();
+            async move { call.query_async::<Vec<Value>>(&mut connection).await }
+        });
+        let records = futures::future::try_join_all(slices).await?.concat();
+        Ok(Records(records))
+    }
+}
+
+/// Records of jobs, packed as they lie in Redis.
+#[derive(Debug)]
+pub struct Records(Vec<Value>);
+
+impl Records {
+    /// The jobs for which they were fetched, each with its record: unpacked one after the other, for that takes time.
+    pub fn read_for(self, jobs: Vec<Claimed>) -> impl Iterator<Item = Claimed> {
+        jobs.into_iter().zip(self.0).map(|(mut claimed, record)| {
+            if let Value::BulkString(record) = record {
+                claimed.job = Job::decode(&record).map(Arc::new);
             }
-        }
-        Ok(())
+            claimed
+        })
     }
 }
 

@@ -39,7 +39,7 @@ use crate::store::{Script, Store, StoreError};
 pub use accounts::{AccountError, Finding, Held};
 pub use budget::{Budget, Rate, Use};
 pub use change::{RescheduleError, ViaError};
-pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients};
+pub use claim::{Begun, Claim, ClaimAnswer, Claimed, Doubt, Recipients, Records};
 pub use dead::{DeadFilter, DeadList, DeadSummary, DeadWalk, TagFilter};
 pub use figures::{AccountFigures, QueueFigures};
 pub use find::FindQuery;

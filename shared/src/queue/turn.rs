@@ -108,7 +108,8 @@ impl Queue {
     pub async fn claim(&self, shard: u16, session: &SessionId, claim: &Claim<'_>) -> Result<ClaimAnswer, StoreError> {
         let turn = Turn { session: Some(session), claim: Some(claim), ..Turn::default() };
         let mut answer = self.turn(shard, &turn).await?;
-        self.fetch_records(shard, &mut answer.claimed.jobs).await?;
+        let records = self.fetch_records(shard, &answer.claimed.jobs).await?;
+        answer.claimed.jobs = records.read_for(answer.claimed.jobs).collect();
         Ok(ClaimAnswer { gone: !answer.lives, ..answer.claimed })
     }
 }

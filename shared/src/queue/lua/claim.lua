@@ -11,10 +11,17 @@ local more, pops, expired = false, 0, 0
 -- What the call hands out: ids with what their session notes of them, those noted as begun, and what is answered.
 local out = { ids = {}, begun = {}, jobs = {}, groups = {}, grants = {} }
 
+-- What a session notes of a job. Long enough that Redis keeps the notes in a table: in a short hash of short values it looks
+-- through all of them for each.
+local NOTE = '%s %d %-65s'
+
+local function word(text) return ' ' .. ((text and text ~= '') and text or '-') end
+
 -- Hands out a mail if the account has room for its recipients. Answers its recipients; nil if it cannot go any more, false if
 -- it has to wait for room. Its record is fetched by the worker: here it would only be copied.
 local function hand_out(id, a, p, room, begins)
-  local m = redis.call('HMGET', MAIL .. id, 's', 'd', 'f', 'c', 'a', 'g', 't')
+  local mail = MAIL .. id
+  local m = redis.call('HMGET', mail, 's', 'd', 'f', 'c', 'a', 'g', 't')
   -- An entry of a mail that moved to another account is no place of it.
   if m[5] ~= a then return nil end
   if m[1] ~= 'ready' then
@@ -25,27 +32,23 @@ local function hand_out(id, a, p, room, begins)
   local deadline, fence = m[2], '1'
   if m[3] then
     fence = string.format('%d', tonumber(m[3]) + 1)
-    again = redis.call('HMGET', MAIL .. id, 'n', 'o', 'k', 'u', 'td')
+    again = redis.call('HMGET', mail, 'n', 'o', 'k', 'u', 'td')
   end
   local doubt = again and again[4]
   -- What became of a mail in doubt is found out even after its deadline.
   if tonumber(deadline) <= now and not doubt then bury(id, 'ready', 'expired') expired = expired + 1 return nil end
   if recipients > room then return false end
   if m[6] then forget_pooled(id, a, p) end
-  redis.call('HSET', MAIL .. id, 's', 'sending', 'w', s, 'f', fence)
-  out.ids[#out.ids + 1] = id
-  out.ids[#out.ids + 1] = fence .. ' ' .. recipients .. ' ' .. a
+  redis.call('HSET', mail, 's', 'sending', 'w', s, 'f', fence)
   -- One in doubt is looked for first.
   begins = begins and not doubt
   if begins then out.begun[#out.begun + 1] = id end
   -- How long it waited for this attempt, and since it was due at first: without what kept its account on purpose.
   local open, due = account(a).open, tonumber(m[7] or '') or now
-  local function since(at) return math.max(0, now - math.max(at, open)) end
-  local entry = id .. (begins and ' 1 ' or ' 0 ') .. deadline .. ' ' .. since(due)
+  local entry = id .. (begins and ' 1 ' or ' 0 ') .. deadline .. ' ' .. math.max(0, now - math.max(due, open))
   if again then
-    local function word(text) return ' ' .. ((text and text ~= '') and text or '-') end
     entry = entry .. ' ' .. fence .. word(again[1]) .. word(again[3]) .. word(again[4]) .. word(again[2])
-    entry = entry .. ' ' .. since(tonumber(again[5] or '') or due)
+    entry = entry .. ' ' .. math.max(0, now - math.max(tonumber(again[5] or '') or due, open))
   end
   local group = out.groups[a]
   if not group then
@@ -54,6 +57,8 @@ local function hand_out(id, a, p, room, begins)
     out.jobs[#out.jobs + 1] = group
   end
   group[#group + 1] = entry
+  local ids, count = out.ids, #out.ids
+  ids[count + 1], ids[count + 2] = id, string.format(NOTE, fence, recipients, a)
   return recipients
 end
 
@@ -106,25 +111,33 @@ local function begin_turn(a)
   end
 end
 
--- Lanes whose permits the session holds: no new login is needed. Each gets its share of the free slots, for a connection
--- sends one mail at a time; what is left goes to whoever has more. Where accounts wait in the ring, those whose turn is
--- over stand back until the ring had its turn.
-local function from_mine(p, fresh, contended)
+-- How many more mails a lane may have, so many to a permit. Nothing waits behind a connection that is yet to be opened.
+local function room_of(lane, depth)
+  return math.ceil((lane.permits - lane.new) * depth) + lane.new - lane.load
+end
+
+-- Lanes whose permits the session holds: no new login is needed. They are filled to one level, `most` mails a permit at the
+-- highest, so that no connection runs dry while another has many; what is left goes to whoever has more. Where accounts wait
+-- in the ring, those whose turn is over stand back until the ring had its turn.
+local function from_mine(p, fresh, contended, most)
   if free <= 0 or #mine == 0 then return end
-  local names, able = {}, {}
+  local names, able, permits, loads = {}, {}, 0, 0
   for i = 1, math.min(#mine, 1000) do names[i] = mine[i].a end
   for i, has_mail in ipairs(waiting(p, names)) do
     local lane = mine[i]
-    if has_mail == 1 and lane.permits * depth > lane.load then
-      if not contended or (now - account(lane.a).turn <= TURN) == fresh then able[#able + 1] = lane end
+    if has_mail == 1 and room_of(lane, most) > 0 then
+      if not contended or (now - account(lane.a).turn <= TURN) == fresh then
+        able[#able + 1] = lane
+        permits, loads = permits + lane.permits - lane.new, loads + lane.load - lane.new
+      end
     end
   end
-  local share = math.ceil(free / math.max(1, #able))
-  for _, most in ipairs({ share, free }) do
+  local level = (free + loads) / math.max(1, permits)
+  for _, up_to in ipairs({ math.min(level, most), most }) do
     for step = 1, #able do
       if free <= 0 or pops >= MOST_POPS then return end
       local lane = able[(step + now) % #able + 1]
-      local want = math.min(lane.permits * depth - lane.load, most, free)
+      local want = math.min(room_of(lane, up_to), free)
       if want > 0 and not lane.empty then
         local got = give(lane.a, p, want, lane.permits + ahead - lane.load)
         if got > 0 then write_lane(s, lane.a, lane.permits, lane.load + got) end
@@ -148,6 +161,7 @@ local function from_ring(p)
     if got > 0 then
       local permits, load = lane_of(s, a)
       change_permits(a, s, permits + got, load + got)
+      mine[a].new = got
       out.grants[#out.grants + 1] = a
       out.grants[#out.grants + 1] = permits + got
     end
@@ -200,12 +214,16 @@ local function claim(session, at)
   local by_age, by_bytes = sweep_dead(100)
   more = more or by_age + by_bytes == 100
 
-  -- 3. Jobs.
+  -- 3. Jobs: first one for each connection that stands, then for new ones, then those that wait behind others.
   for _, p in ipairs(PRIORITIES) do
-    local contended = p ~= 'u' and redis.call('ZCARD', RING .. p) > 0
-    from_mine(p, true, contended)
-    from_ring(p)
-    if contended then from_mine(p, false, contended) end
+    local others = redis.call('ZCARD', RING .. p) > 0
+    local contended = p ~= 'u' and others
+    if others then
+      from_mine(p, true, contended, 1)
+      from_ring(p)
+    end
+    from_mine(p, true, contended, depth)
+    if contended then from_mine(p, false, contended, depth) end
   end
   write_jobs()
   mend_rings()

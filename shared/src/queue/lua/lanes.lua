@@ -62,15 +62,15 @@ local function wake_any(wanted)
   end
 end
 
--- A session's lanes: account -> permits it holds, and mails in hand for them (load). Those of the session that asks are read
--- once, by read_lanes(), and written once, by write_lanes().
+-- A session's lanes: account -> permits it holds, how many of them this call gave (new), and mails in hand for them (load).
+-- Those of the session that asks are read once, by read_lanes(), and written once, by write_lanes().
 local mine, mine_of, mine_changed = {}, nil, {}
 local function read_lanes(s)
   mine_of = s
   local pairs_of = redis.call('HGETALL', LANES .. s)
   for i = 1, #pairs_of, 2 do
     local permits, load = string.match(pairs_of[i + 1], '^(%d+):(%d+)$')
-    mine[#mine + 1] = { a = pairs_of[i], permits = tonumber(permits), load = tonumber(load) }
+    mine[#mine + 1] = { a = pairs_of[i], permits = tonumber(permits), load = tonumber(load), new = 0 }
     mine[pairs_of[i]] = mine[#mine]
   end
 end
@@ -101,7 +101,7 @@ local function write_lane(s, a, permits, load)
     return
   end
   if not mine[a] then
-    mine[#mine + 1] = { a = a }
+    mine[#mine + 1] = { a = a, new = 0 }
     mine[a] = mine[#mine]
   end
   mine[a].permits, mine[a].load = permits, load

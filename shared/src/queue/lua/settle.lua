@@ -157,7 +157,7 @@ local function end_deliveries(s, at, count)
   local jobs = count > 0 and redis.call('HMGET', JOBS .. s, unpack(ids)) or {}
   for i, id in ipairs(ids) do
     local spent, keep = tonumber(ARGV[at + i * 3 - 2]), ARGV[at + i * 3 - 1]
-    local recipients, a = string.match(jobs[i] or '', '^1 (%d+) (.+)$')
+    local recipients, a = string.match(jobs[i] or '', '^1 (%d+) (%S+)')
     if a then
       put_aside(s, id, a)
       sum_up(a, tonumber(recipients), spent, true, true)
