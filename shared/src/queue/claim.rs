@@ -238,12 +238,12 @@ fn read_account(text: &str) -> Result<AccountId, StoreError> {
     AccountId::from_stored(text).ok_or_else(|| wrong("an account without an address"))
 }
 
-pub(super) fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimAnswer, StoreError> {
+/// Reads what the queue gave at `now` by Redis's clock.
+pub(super) fn read_answer(row: Vec<Value>, session: &SessionId, now: Millis) -> Result<ClaimAnswer, StoreError> {
     let mut values = row.into_iter();
     let more = read::<u8>(values.next())? == 1;
     let next_in = read_next_in(read(values.next())?);
     let groups: Vec<Vec<String>> = read(values.next())?;
-    let now = Millis::now();
     let mut jobs = Vec::new();
     for group in &groups {
         jobs.append(&mut read_group(group, session, now)?);
@@ -267,28 +267,37 @@ pub(super) fn read_answer(row: Vec<Value>, session: &SessionId) -> Result<ClaimA
     })
 }
 
-/// An account and its jobs.
-fn read_group(group: &[String], session: &SessionId, now: Millis) -> Result<Vec<Claimed>, StoreError> {
-    let (account, jobs) = group.split_first().ok_or_else(|| wrong("jobs without an account"))?;
-    let account = read_account(account)?;
-    let read = |job: &String| read_job(job, &account, session, now);
-    jobs.iter().map(|job| read(job).ok_or_else(|| wrong("a job in an unknown form"))).collect()
+/// What the jobs of an account have in common: the account, and since when nothing keeps it on purpose.
+struct Group<'a> {
+    account: AccountId,
+    open: Millis,
+    session: &'a SessionId,
+    now: Millis,
 }
 
-/// `id begun deadline waited`, and for one that was leased before ` fence attempts leases-lost doubt open overdue`; `-`: none.
-fn read_job(job: &str, account: &AccountId, session: &SessionId, now: Millis) -> Option<Claimed> {
+fn read_group(group: &[String], session: &SessionId, now: Millis) -> Result<Vec<Claimed>, StoreError> {
+    let [account, open, jobs @ ..] = group else { return Err(wrong("jobs without an account")) };
+    let open = open.parse().map(Millis).map_err(|_| wrong("an account that is open since an unknown time"))?;
+    let group = Group { account: read_account(account)?, open, session, now };
+    jobs.iter().map(|job| read_job(job, &group).ok_or_else(|| wrong("a job in an unknown form"))).collect()
+}
+
+/// `id begun deadline due`, and for one that was leased before ` fence attempts leases-lost doubt open due-at-first`; `-`: none,
+/// and of `due`: now.
+fn read_job(job: &str, group: &Group<'_>) -> Option<Claimed> {
     let mut words = job.split(' ');
     let id: MailId = words.next()?.parse().ok()?;
     let begun = words.next()? == "1";
     let deadline = Millis(words.next()?.parse().ok()?);
-    let waited = Duration::from_millis(words.next()?.parse().ok()?);
+    let since = |due: &str| Some(group.now.since(group.open.max(read_due(due, group.now)?)));
+    let waited = since(words.next()?)?;
     let fence = words.next().map_or(Some(1), |fence| fence.parse().ok())?;
     let mut next = || words.next().filter(|word| *word != "-").unwrap_or_default();
-    let (attempts, leases_lost, doubt, open, overdue) = (next(), next(), next(), next(), next());
+    let (attempts, leases_lost, doubt, open, due_at_first) = (next(), next(), next(), next(), next());
     Some(Claimed {
         id,
-        account: account.clone(),
-        session: session.clone(),
+        account: group.account.clone(),
+        session: group.session.clone(),
         fence,
         attempts: attempts.parse().unwrap_or(0),
         recipients: Recipients::read(open),
@@ -297,12 +306,16 @@ fn read_job(job: &str, account: &AccountId, session: &SessionId, now: Millis) ->
         begun: Begun::new(begun),
         queued: id.made_at(),
         deadline,
-        claimed: now,
+        claimed: Millis::now(),
         waited,
-        overdue: overdue.parse().map_or(waited, Duration::from_millis),
+        overdue: if due_at_first.is_empty() { waited } else { since(due_at_first)? },
         steps: Steps::off(),
         job: Err(JobError::Damaged),
     })
+}
+
+fn read_due(due: &str, now: Millis) -> Option<Millis> {
+    if due == "-" { Some(now) } else { due.parse().ok().map(Millis) }
 }
 
 /// Which recipients of a mail are tried again, and which were refused for good; by place in the envelope.

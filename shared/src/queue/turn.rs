@@ -82,7 +82,7 @@ impl Queue {
             }
         }
         let claimed = match turn.session {
-            Some(session) if !claimed.is_empty() => read_answer(claimed, session)?,
+            Some(session) if !claimed.is_empty() => read_answer(claimed, session, Millis(now))?,
             Some(_) | None => ClaimAnswer::default(),
         };
         Ok(TurnAnswer { lives: lives == 1, now: Millis(now), settled, claimed })

@@ -12,8 +12,16 @@ local more, pops, expired = false, 0, 0
 local out = { ids = {}, begun = {}, jobs = {}, groups = {}, grants = {} }
 
 -- What a session notes of a job. Long enough that Redis keeps the notes in a table: in a short hash of short values it looks
--- through all of them for each.
+-- through all of them for each. Those of first leases are the same for an account, and written once.
 local NOTE = '%s %d %-65s'
+local first_notes = {}
+local function note_of(fence, recipients, a)
+  if fence ~= '1' then return string.format(NOTE, fence, recipients, a) end
+  local notes = first_notes[a] or {}
+  first_notes[a] = notes
+  notes[recipients] = notes[recipients] or string.format(NOTE, fence, recipients, a)
+  return notes[recipients]
+end
 
 local function word(text) return ' ' .. ((text and text ~= '') and text or '-') end
 
@@ -29,36 +37,34 @@ local function hand_out(id, a, p, room, begins)
     return nil
   end
   local recipients, again = m[4] and tonumber(m[4]) or 1, nil
-  local deadline, fence = m[2], '1'
+  local deadline, due, fence = m[2], m[7] or '-', '1'
   if m[3] then
     fence = string.format('%d', tonumber(m[3]) + 1)
     again = redis.call('HMGET', mail, 'n', 'o', 'k', 'u', 'td')
   end
   local doubt = again and again[4]
-  -- What became of a mail in doubt is found out even after its deadline.
-  if tonumber(deadline) <= now and not doubt then bury(id, 'ready', 'expired') expired = expired + 1 return nil end
+  -- What became of a mail in doubt is found out even after its deadline. (A difference reads a number once, tonumber() twice.)
+  if deadline - now <= 0 and not doubt then bury(id, 'ready', 'expired') expired = expired + 1 return nil end
   if recipients > room then return false end
   if m[6] then forget_pooled(id, a, p) end
   redis.call('HSET', mail, 's', 'sending', 'w', s, 'f', fence)
   -- One in doubt is looked for first.
   begins = begins and not doubt
   if begins then out.begun[#out.begun + 1] = id end
-  -- How long it waited for this attempt, and since it was due at first: without what kept its account on purpose.
-  local open, due = account(a).open, tonumber(m[7] or '') or now
-  local entry = id .. (begins and ' 1 ' or ' 0 ') .. deadline .. ' ' .. math.max(0, now - math.max(due, open))
+  -- Numbers stay the texts that they are in Redis: the worker reckons.
+  local entry = id .. (begins and ' 1 ' or ' 0 ') .. deadline .. ' ' .. due
   if again then
-    entry = entry .. ' ' .. fence .. word(again[1]) .. word(again[3]) .. word(again[4]) .. word(again[2])
-    entry = entry .. ' ' .. math.max(0, now - math.max(tonumber(again[5] or '') or due, open))
+    entry = entry .. ' ' .. fence .. word(again[1]) .. word(again[3]) .. word(again[4]) .. word(again[2]) .. word(again[5])
   end
   local group = out.groups[a]
   if not group then
-    group = { a }
+    group = { a, account(a).open }
     out.groups[a] = group
     out.jobs[#out.jobs + 1] = group
   end
   group[#group + 1] = entry
   local ids, count = out.ids, #out.ids
-  ids[count + 1], ids[count + 2] = id, string.format(NOTE, fence, recipients, a)
+  ids[count + 1], ids[count + 2] = id, note_of(fence, recipients, a)
   return recipients
 end
 
@@ -191,9 +197,9 @@ end
 -- then pairs of account and permits still held (absolute, so that repeating them is harmless).
 -- Answers {more (0|1), next_in (ms, -1), jobs, grants {account, permits now, …}, give_up {account, …}, dead letters dropped for
 -- their age, and for their bytes, mails that expired in their lane, leases that were found lost}. Jobs: for each account
--- {account, job, …}. A job: 'id begun(0|1) deadline waited(ms)', and if it was leased before also ' fence attempts leases lost
--- while begun, doubt, open recipients (-: none), overdue (ms since it was due at first)'. Answers nil if the session's own
--- lease had run out, and was found to.
+-- {account, since when nothing keeps it on purpose (0: ever), job, …}. A job: 'id begun(0|1) deadline due', and if it was leased
+-- before also ' fence attempts leases lost while begun, doubt, open recipients, due at first'; -: none, and of `due`: now.
+-- Answers nil if the session's own lease had run out, and was found to.
 local function claim(session, at)
   s, free, depth, ahead = session, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local asked, lease = free, math.floor(tonumber(ARGV[at + 3]) / 2) * 2

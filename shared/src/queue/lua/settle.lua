@@ -1,8 +1,8 @@
 -- The ends of attempts. Fenced by the lease: only its holder moves the mail, but a delivery is never thrown away.
 -- A settlement may be repeated until its answer is heard: 'x' of a mail is the fence of the lease that settled it last.
 
--- For how long a sent mail is told of (ms), and what a delivery earns of a login (ms); set by the turn.
-local retention, earned = nil, nil
+-- Until when a mail that was sent now is told of, and what a delivery earns of a login (ms); set by the turn.
+local kept_until, earned = nil, nil
 -- What is told of the ends that did not go as asked: their places, from 0, each followed by a word: 'late' (delivered after
 -- the lease was lost) | 'doubled' (it had been sent already) | 'lost' (somebody else has it now) | 'gone' (nothing is known
 -- of it).
@@ -46,13 +46,14 @@ local function put_aside(s, id, a)
   of[a] = (of[a] or 0) + 1
 end
 
--- A mail that went at its first lease has no log: all there is to tell lies in the record.
+-- A mail that went at its first lease has no log: all there is to tell lies in the record. Until when it lies is told as a time:
+-- Redis would make one of a span, in a new command.
 local function done(id, fence, reason, keep, from, attempts, may_have_log)
   local mail = MAIL .. id
   redis.call('HSET', mail, 's', 'sent', 'r', reason, 't', NOW, 'x', fence, 'n', attempts)
-  if keep ~= '' then redis.call('SET', JOB .. id, keep, 'PX', retention) else redis.call('DEL', JOB .. id) end
-  redis.call('PEXPIRE', mail, retention)
-  if may_have_log then redis.call('PEXPIRE', LOG .. id, retention) end
+  if keep ~= '' then redis.call('SET', JOB .. id, keep, 'PXAT', kept_until) else redis.call('DEL', JOB .. id) end
+  redis.call('PEXPIREAT', mail, kept_until)
+  if may_have_log then redis.call('PEXPIREAT', LOG .. id, kept_until) end
   moved(from, 'sent')
 end
 
@@ -68,7 +69,7 @@ local function late(it, state, holder, a, attempts, recipients)
     if known[2] == 'found' and not known[1] then return 'late' end
     bump('doubled', 1)
     log(it.id, 'doubled')
-    redis.call('PEXPIRE', LOG .. it.id, retention)
+    redis.call('PEXPIREAT', LOG .. it.id, kept_until)
     return 'doubled'
   end
   if state == 'sending' then
@@ -149,6 +150,18 @@ local function end_attempt(it)
   return late(it, m[1], m[2], m[4], before[2] or '0', recipients)
 end
 
+-- What a session noted of a job at its first lease: its recipients and its account. Most notes are the same.
+local read_notes = {}
+local function read_note(note)
+  local it = read_notes[note]
+  if it == nil then
+    local recipients, a = string.match(note, '^1 (%d+) (%S+)')
+    it = a and { a = a, recipients = tonumber(recipients) } or false
+    read_notes[note] = it
+  end
+  return it
+end
+
 -- Ends what most attempts are: deliveries at a mail's first lease, by the session `s`. What its jobs say of them is read at
 -- once for all. ARGV from `at` on: for each id, recipients, record to keep.
 local function end_deliveries(s, at, count)
@@ -156,11 +169,11 @@ local function end_deliveries(s, at, count)
   for i = 1, count do ids[i] = ARGV[at + i * 3 - 3] end
   local jobs = count > 0 and redis.call('HMGET', JOBS .. s, unpack(ids)) or {}
   for i, id in ipairs(ids) do
-    local spent, keep = tonumber(ARGV[at + i * 3 - 2]), ARGV[at + i * 3 - 1]
-    local recipients, a = string.match(jobs[i] or '', '^1 (%d+) (%S+)')
-    if a then
-      put_aside(s, id, a)
-      sum_up(a, tonumber(recipients), spent, true, true)
+    local spent, keep = ARGV[at + i * 3 - 2] + 0, ARGV[at + i * 3 - 1]
+    local note = read_note(jobs[i] or '')
+    if note then
+      put_aside(s, id, note.a)
+      sum_up(note.a, note.recipients, spent, true, true)
       done(id, '1', 'delivered', keep, 'sending', '1', false)
     else
       local word = end_attempt({
