@@ -209,8 +209,8 @@ impl Queue {
             let mut connection = self.store.connection();
             async move { call.query_async::<Vec<Value>>(&mut connection).await }
         });
-        let records = futures::future::try_join_all(slices).await?.concat();
-        Ok(Records(records))
+        let records = futures::future::try_join_all(slices).await?;
+        Ok(Records(records.into_iter().flatten().collect()))
     }
 }
 

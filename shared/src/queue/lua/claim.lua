@@ -63,8 +63,9 @@ local function hand_out(id, a, p, room, begins)
     out.jobs[#out.jobs + 1] = group
   end
   group[#group + 1] = entry
-  local ids, count = out.ids, #out.ids
-  ids[count + 1], ids[count + 2] = id, note_of(fence, recipients, a)
+  local ids = out.ids
+  ids[#ids + 1] = id
+  ids[#ids + 1] = note_of(fence, recipients, a)
   return recipients
 end
 
