@@ -23,6 +23,7 @@ use postroom_shared::telemetry::Traces;
 use postroom_shared::telemetry::probe::{self, Health};
 use postroom_shared::tokens::{Sealer, Tokens};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -175,10 +176,10 @@ async fn work(
         on_time: settings.on_time,
     };
     let handler = Arc::new(handler);
-    let attends = backends
-        .into_iter()
-        .map(|backend| tokio::spawn(attend(settings.clone(), backend, Arc::clone(&handler), settle.clone())));
-    futures::future::join_all(attends).await;
+    let attends =
+        backends.into_iter().map(|backend| attend(settings.clone(), backend, Arc::clone(&handler), settle.clone()));
+    // If one of them panics, so does the whole: others would go on, and its accounts' mails never end.
+    attends.collect::<JoinSet<()>>().join_all().await;
     drop((settle, handler));
     if tokio::time::timeout(LAST_SETTLEMENTS, turning).await.is_err() {
         warn!(

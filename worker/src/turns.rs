@@ -271,7 +271,7 @@ impl Turns {
 
     /// Has the records of jobs fetched, before the next turn: Redis answers one after the other, and a turn keeps it for long.
     async fn hand_out(&self, shard: u16, jobs: Vec<Claimed>) {
-        let Some(to) = self.handed_out.clone().filter(|_| !jobs.is_empty()) else { return };
+        let Some(to) = self.handed_out.as_ref().filter(|_| !jobs.is_empty()) else { return };
         match self.queue.fetch_records(shard, &jobs).await {
             // The receiver lives as long as this end; after that the lease brings the jobs back.
             Ok(records) => drop(to.send(HandedOut { jobs, records })),

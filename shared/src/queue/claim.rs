@@ -1,6 +1,7 @@
 //! Asking for work: as many jobs as there are free slots, each under a permit of its account.
 
 use std::fmt;
+use std::iter;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -221,7 +222,9 @@ pub struct Records(Vec<Value>);
 impl Records {
     /// The jobs for which they were fetched, each with its record: unpacked one after the other, for that takes time.
     pub fn read_for(self, jobs: Vec<Claimed>) -> impl Iterator<Item = Claimed> {
-        jobs.into_iter().zip(self.0).map(|(mut claimed, record)| {
+        // A job for which there is no record is one that cannot be read: none gets lost.
+        let records = self.0.into_iter().chain(iter::repeat(Value::Nil));
+        jobs.into_iter().zip(records).map(|(mut claimed, record)| {
             if let Value::BulkString(record) = record {
                 claimed.job = Job::decode(&record).map(Arc::new);
             }

@@ -15,7 +15,7 @@ local function ended(as)
   redis.call('HSET', MAIL .. id, 's', as, 'r', 'operator', 't', now)
   index.place_for(id, as, retention)
   redis.call('RPUSH', LOG .. id, ARGV[5])
-  finish(id, ARGV[6], retention)
+  finish(id, ARGV[6], end_of(retention), true)
   moved(state, as)
 end
 

@@ -168,7 +168,7 @@ local function from_ring(p)
     if got > 0 then
       local permits, load = lane_of(s, a)
       change_permits(a, s, permits + got, load + got)
-      mine[a].new = got
+      mine[a].new = mine[a].new + got
       out.grants[#out.grants + 1] = a
       out.grants[#out.grants + 1] = permits + got
     end

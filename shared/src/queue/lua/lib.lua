@@ -42,13 +42,15 @@ local function unbury(id)
   return bytes
 end
 
--- A terminal state: the bytes go, what is told of the mail stays for a while.
-local function finish(id, keep, retention)
+-- A terminal state: the bytes go, what is told of the mail stays until a time, from end_of(). It is told as a time: Redis would
+-- make one of a span, in a new command.
+local function end_of(span) return string.format('%.0f', now + span) end
+local function finish(id, keep, kept_until, may_have_log)
   if keep ~= '' then
-    redis.call('SET', JOB .. id, keep, 'PX', retention)
+    redis.call('SET', JOB .. id, keep, 'PXAT', kept_until)
   else
     redis.call('DEL', JOB .. id)
   end
-  redis.call('PEXPIRE', MAIL .. id, retention)
-  redis.call('PEXPIRE', LOG .. id, retention)
+  redis.call('PEXPIREAT', MAIL .. id, kept_until)
+  if may_have_log then redis.call('PEXPIREAT', LOG .. id, kept_until) end
 end

@@ -46,14 +46,10 @@ local function put_aside(s, id, a)
   of[a] = (of[a] or 0) + 1
 end
 
--- A mail that went at its first lease has no log: all there is to tell lies in the record. Until when it lies is told as a time:
--- Redis would make one of a span, in a new command.
+-- A mail that went at its first lease has no log: all there is to tell lies in the record.
 local function done(id, fence, reason, keep, from, attempts, may_have_log)
-  local mail = MAIL .. id
-  redis.call('HSET', mail, 's', 'sent', 'r', reason, 't', NOW, 'x', fence, 'n', attempts)
-  if keep ~= '' then redis.call('SET', JOB .. id, keep, 'PXAT', kept_until) else redis.call('DEL', JOB .. id) end
-  redis.call('PEXPIREAT', mail, kept_until)
-  if may_have_log then redis.call('PEXPIREAT', LOG .. id, kept_until) end
+  redis.call('HSET', MAIL .. id, 's', 'sent', 'r', reason, 't', NOW, 'x', fence, 'n', attempts)
+  finish(id, keep, kept_until, may_have_log)
   moved(from, 'sent')
 end
 

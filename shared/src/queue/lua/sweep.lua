@@ -177,7 +177,7 @@ local function sweep_dead(limit)
     redis.call('HSET', MAIL .. id, 's', 'discarded', 't', NOW)
     index.place_for(id, 'discarded', retention)
     log(id, 'dropped', ',"limit":"' .. limit_passed .. '"')
-    finish(id, '', retention)
+    finish(id, '', end_of(retention), true)
     moved('dead', 'discarded')
   end
   bump('dead_expired', by_age)

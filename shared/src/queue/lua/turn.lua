@@ -5,7 +5,7 @@
 -- Answers {whether the session lives (0|1), what did not go as asked, {} or what claim() answers, Redis's clock (ms)}.
 
 local session = ARGV[1]
-kept_until, earned = string.format('%.0f', now + ARGV[2]), tonumber(ARGV[3])
+kept_until, earned = end_of(ARGV[2]), tonumber(ARGV[3])
 even_if_full()
 local lives = session ~= '' and redis.call('ZSCORE', SESSIONS, session) and true or false
 if lives then read_lanes(session) end
