@@ -168,7 +168,8 @@ fn keep(fields: &[Field<'_>], rest: &[u8]) -> Raw {
 
 /// `<left@right>` without blanks, in ASCII: what Gmail keeps. It would replace any other, and we could not find the mail.
 fn valid_id(value: &[u8]) -> Option<String> {
-    let id = std::str::from_utf8(value).ok()?.trim();
+    // What a field may have around its value (RFC 5322, 3.2.2). More, such as a form feed, would go out with the line and be no id.
+    let id = std::str::from_utf8(value).ok()?.trim_matches([' ', '\t', '\r', '\n']);
     let (left, right) = id.strip_prefix('<')?.strip_suffix('>')?.split_once('@')?;
     let part =
         |part: &str| !part.is_empty() && part.bytes().all(|b| (33..=126).contains(&b) && !b"<>@()\\,;:\"".contains(&b));

@@ -96,7 +96,20 @@ fn message_ids_that_gmail_would_replace_are_invalid() {
     for good in ["<a@b>", " <a.b-c@d.example>\r\n", "\r\n <1@2>\r\n"] {
         assert_eq!(valid_id(good.as_bytes()).as_deref(), Some(good.trim()), "{good:?}");
     }
-    for bad in ["", "a@b", "<a>", "<a@>", "<@b>", "<a@b@c>", "<a b@c>", "<a@b> <c@d>", "<\u{e9}@b>", "<a@\r\n b>"] {
+    for bad in [
+        "",
+        "a@b",
+        "<a>",
+        "<a@>",
+        "<@b>",
+        "<a@b@c>",
+        "<a b@c>",
+        "<a@b> <c@d>",
+        "<\u{e9}@b>",
+        "<a@\r\n b>",
+        "<a@b>\u{b}",
+        "\u{a0}<a@b>",
+    ] {
         assert_eq!(valid_id(bad.as_bytes()), None, "{bad:?}");
     }
 }
