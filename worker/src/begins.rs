@@ -5,7 +5,10 @@
 
 use postroom_shared::id::MailId;
 use postroom_shared::queue::{Claimed, SessionId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+
+use crate::by_shard::{ByShard, OfShard};
 
 /// A mail that wants to begin.
 #[derive(Debug)]
@@ -18,17 +21,23 @@ pub struct Begin {
     pub heard: oneshot::Sender<bool>,
 }
 
+impl OfShard for Begin {
+    fn shard(&self) -> u16 {
+        self.id.shard()
+    }
+}
+
 /// Where mails that want to begin are told.
 #[derive(Debug, Clone)]
 pub struct Begins {
-    told: mpsc::UnboundedSender<Begin>,
+    told: ByShard<Begin>,
 }
 
 impl Begins {
-    /// With the end that the worker's turns read.
+    /// With the ends that the worker's turns read, in the order of the shards.
     #[must_use]
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<Begin>) {
-        let (told, coming) = mpsc::unbounded_channel();
+    pub fn new(shards: u16) -> (Self, Vec<UnboundedReceiver<Begin>>) {
+        let (told, coming) = ByShard::new(shards);
         (Self { told }, coming)
     }
 

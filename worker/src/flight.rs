@@ -2,13 +2,17 @@
 //!
 //! A slot is taken when a job is claimed and freed when its settlement is stored, never earlier.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod slots;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postroom_shared::account::AccountId;
 use postroom_shared::id::MailId;
 use postroom_shared::store::Store;
 use tokio::sync::Notify;
+
+use slots::Slots;
 
 /// One lease of one mail.
 pub type Lease = (MailId, u64);
@@ -18,27 +22,50 @@ pub struct Flight {
     slots: usize,
     store: Store,
     state: Mutex<State>,
-    hint: Notify,
+    hints: Vec<Notify>,
 }
 
-#[derive(Default)]
 struct State {
     jobs: HashMap<Lease, AccountId>,
-    shards: Vec<bool>,
-    /// Shards in which the queue must be told the truth before anything else is asked.
-    mend: BTreeSet<u16>,
+    slots: Slots,
+    shards: Vec<Shard>,
+}
+
+#[derive(Clone, Default)]
+struct Shard {
+    is_hinted: bool,
+    /// The queue must be told the truth before anything else is asked.
+    wants_mending: bool,
+}
+
+/// Slots for which a shard is asking: nobody else may. What the jobs that came did not take is free again when this is dropped.
+pub struct Asked {
+    flight: Arc<Flight>,
+    /// How many jobs may be asked for, one for each attempt that ends in the same question included.
+    pub jobs: usize,
+    free: usize,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if self.free > 0 {
+            self.flight.state().slots.give_back(self.free);
+            self.flight.call_who_waits();
+        }
+    }
 }
 
 impl Flight {
     /// A worker with so many slots.
     #[must_use]
     pub fn new(slots: usize, store: Store) -> Self {
+        let shards = usize::from(store.shards());
         let state = State {
             jobs: HashMap::with_capacity(slots),
-            shards: vec![true; usize::from(store.shards())],
-            mend: BTreeSet::new(),
+            slots: Slots::new(slots, shards),
+            shards: vec![Shard { is_hinted: true, wants_mending: false }; shards],
         };
-        Self { slots, store, state: Mutex::new(state), hint: Notify::new() }
+        Self { slots, store, state: Mutex::new(state), hints: (0..shards).map(|_| Notify::new()).collect() }
     }
 
     /// The shard of an account.
@@ -57,10 +84,10 @@ impl Flight {
         self.slots
     }
 
-    /// Slots that are free.
+    /// Whether every slot is taken.
     #[must_use]
-    pub fn free(&self) -> usize {
-        self.slots.saturating_sub(self.state().jobs.len())
+    pub fn is_full(&self) -> bool {
+        self.state().jobs.len() >= self.slots
     }
 
     /// Jobs in hand.
@@ -69,15 +96,47 @@ impl Flight {
         self.state().jobs.len()
     }
 
-    /// A job was claimed.
-    pub fn take_off(&self, lease: Lease, account: AccountId) {
-        self.state().jobs.insert(lease, account);
+    /// Jobs in hand of one shard.
+    #[must_use]
+    pub fn in_hand_of(&self, shard: u16) -> usize {
+        self.state().slots.of(shard)
     }
 
-    /// Settlements were stored: their slots are free.
-    pub fn land(&self, leases: impl IntoIterator<Item = Lease>) -> Vec<AccountId> {
+    /// Slots for a shard to ask for, in the same question in which so many of its attempts end.
+    #[must_use]
+    pub fn ask(self: &Arc<Self>, shard: u16, ends: usize) -> Asked {
         let mut state = self.state();
-        leases.into_iter().filter_map(|lease| state.jobs.remove(&lease)).collect()
+        let State { slots, shards, .. } = &mut *state;
+        let waits = |other: usize| other != usize::from(shard) && shards[other].is_hinted;
+        let (jobs, free) = slots.ask(shard, ends, waits);
+        Asked { flight: Arc::clone(self), jobs, free }
+    }
+
+    /// A job was claimed.
+    pub fn take_off(&self, lease: Lease, account: AccountId) {
+        let mut state = self.state();
+        if state.jobs.insert(lease, account).is_none() {
+            state.slots.take(lease.0.shard());
+        }
+    }
+
+    /// Settlements were stored: their slots are free, or are for the jobs that were asked for in the same question.
+    pub fn land(&self, leases: impl IntoIterator<Item = Lease>, asked: Option<&mut Asked>) -> Vec<AccountId> {
+        let mut landed = Vec::new();
+        let mut state = self.state();
+        for lease in leases {
+            if let Some(account) = state.jobs.remove(&lease) {
+                state.slots.free(lease.0.shard());
+                landed.push(account);
+            }
+        }
+        if let Some(asked) = asked {
+            state.slots.set_aside(landed.len());
+            asked.free += landed.len();
+        }
+        drop(state);
+        self.call_who_waits();
+        landed
     }
 
     /// The ids in hand of one shard.
@@ -88,49 +147,65 @@ impl Flight {
 
     /// There may be work in a shard.
     pub fn hint(&self, shard: u16) {
-        if let Some(flag) = self.state().shards.get_mut(usize::from(shard)) {
-            *flag = true;
-        }
-        self.hint.notify_one();
+        self.change(shard, |known| known.is_hinted = true);
+        self.call(shard);
     }
 
     /// There may be work anywhere.
     pub fn hint_all(&self) {
-        self.state().shards.fill(true);
-        self.hint.notify_one();
+        (0..self.store.shards()).for_each(|shard| self.hint(shard));
     }
 
     /// Takes the hint of a shard.
     #[must_use]
     pub fn take_hint(&self, shard: u16) -> bool {
-        self.state().shards.get_mut(usize::from(shard)).is_some_and(std::mem::take)
+        self.change(shard, |known| std::mem::take(&mut known.is_hinted)).unwrap_or(false)
     }
 
     /// Whether a shard has a hint.
     #[must_use]
     pub fn is_hinted(&self, shard: u16) -> bool {
-        self.state().shards.get(usize::from(shard)).copied().unwrap_or(false)
+        self.change(shard, |known| known.is_hinted).unwrap_or(false)
     }
 
     /// An answer of the queue was lost in a shard: it must be told the truth before anything else is asked.
     pub fn want_mending(&self, shard: u16) {
-        self.state().mend.insert(shard);
+        self.change(shard, |known| known.wants_mending = true);
         self.hint(shard);
     }
 
     /// Whether a shard wants mending.
     #[must_use]
     pub fn wants_mending(&self, shard: u16) -> bool {
-        self.state().mend.contains(&shard)
+        self.change(shard, |known| known.wants_mending).unwrap_or(false)
     }
 
     /// A shard was told the truth.
     pub fn mended(&self, shard: u16) {
-        self.state().mend.remove(&shard);
+        self.change(shard, |known| known.wants_mending = false);
     }
 
-    /// Waits for any hint.
-    pub async fn hinted_at_all(&self) {
-        self.hint.notified().await;
+    /// Waits for a hint in a shard, or for slots if it has one.
+    pub async fn hinted(&self, shard: u16) {
+        match self.hints.get(usize::from(shard)) {
+            Some(hint) => hint.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn change<T>(&self, shard: u16, act: impl FnOnce(&mut Shard) -> T) -> Option<T> {
+        self.state().shards.get_mut(usize::from(shard)).map(act)
+    }
+
+    fn call(&self, shard: u16) {
+        if let Some(hint) = self.hints.get(usize::from(shard)) {
+            hint.notify_one();
+        }
+    }
+
+    /// There are slots: shards that had none to ask for may ask now.
+    fn call_who_waits(&self) {
+        let waiting: Vec<bool> = self.state().shards.iter().map(|shard| shard.is_hinted).collect();
+        (0..).zip(waiting).filter(|(_, waits)| *waits).for_each(|(shard, _)| self.call(shard));
     }
 }

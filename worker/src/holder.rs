@@ -12,9 +12,10 @@ use backoff::backoff::Backoff as _;
 use postroom_shared::account::AccountId;
 use postroom_shared::queue::{AccountError, Finding, Held, Queue, Settlement};
 use postroom_shared::store::pauses;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{info, warn};
 
+use crate::by_shard::{ByShard, OfShard};
 use crate::lanes::Refusal;
 use crate::next_step::AccountStep;
 
@@ -34,12 +35,14 @@ pub struct Order {
     pub refusal: Option<Refusal>,
 }
 
-/// Carries out what comes until the sending end is dropped.
-pub async fn run(
-    queue: Queue,
-    mut coming: mpsc::UnboundedReceiver<Order>,
-    settlements: mpsc::UnboundedSender<Settlement>,
-) {
+impl OfShard for Order {
+    fn shard(&self) -> u16 {
+        self.settlement.shard()
+    }
+}
+
+/// Carries out what comes to one shard until the sending end is dropped.
+pub async fn run(queue: Queue, mut coming: UnboundedReceiver<Order>, settlements: ByShard<Settlement>) {
     let queue = Arc::new(queue);
     while let Some(order) = coming.recv().await {
         carry_out(&queue, &order).await;

@@ -2,11 +2,13 @@
 //!
 //! It never asks for work itself; it only hints that there may be some.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use backoff::backoff::Backoff as _;
 use futures::StreamExt;
+use futures::future::join_all;
 use postroom_shared::queue::{Beat, Queue, SessionId, Wake};
 use postroom_shared::store::{StoreError, pauses};
 use tokio::sync::Notify;
@@ -21,7 +23,6 @@ pub struct Sessions {
     lease: Duration,
     name: String,
     shards: Mutex<Vec<Session>>,
-    wanted: Notify,
 }
 
 struct Session {
@@ -30,6 +31,8 @@ struct Session {
     renewed: Option<Instant>,
     /// The queue believed at the last heartbeat that more jobs are here than there are.
     unheard: bool,
+    /// Called when another is wanted.
+    wanted: Arc<Notify>,
 }
 
 impl Sessions {
@@ -37,8 +40,8 @@ impl Sessions {
     #[must_use]
     pub fn new(name: String, lease: Duration, shards: u16) -> Self {
         let id = SessionId::random();
-        let shards = (0..shards).map(|_| Session { id: id.clone(), renewed: None, unheard: false }).collect();
-        Self { lease, name, shards: Mutex::new(shards), wanted: Notify::new() }
+        let session = |_| Session { id: id.clone(), renewed: None, unheard: false, wanted: Arc::default() };
+        Self { lease, name, shards: Mutex::new((0..shards).map(session).collect()) }
     }
 
     /// For how long jobs and permits are leased.
@@ -73,8 +76,12 @@ impl Sessions {
         self.with(shard, |session| {
             session.id = session.id.next();
             session.renewed = None;
+            session.wanted.notify_one();
         });
-        self.wanted.notify_one();
+    }
+
+    fn wanted(&self, shard: u16) -> Arc<Notify> {
+        self.with(shard, |session| Arc::clone(&session.wanted)).unwrap_or_default()
     }
 
     fn with<T>(&self, shard: u16, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
@@ -104,17 +111,19 @@ impl Sessions {
 
     /// Ends all sessions: permits and whatever is left go back at once.
     pub async fn leave(&self, queue: &Queue) {
-        for shard in 0..self.shards() {
+        let leave = async |shard| {
             if let Some(session) = self.open(shard)
                 && let Err(error) = queue.leave(shard, &session, self.lease).await
             {
                 warn!(%error, "the session was not ended: it runs out by itself");
             }
-        }
+        };
+        join_all((0..self.shards()).map(leave)).await;
     }
 }
 
-/// Opens every session and renews it at a third of the lease, until told to stop.
+/// Opens every session and renews it at a third of the lease, until told to stop: each by itself, so that none runs out because
+/// another's part of Redis does not answer.
 pub async fn beat(
     queue: Queue,
     sessions: Arc<Sessions>,
@@ -122,35 +131,50 @@ pub async fn beat(
     lanes: Arc<Lanes>,
     stop: CancellationToken,
 ) {
-    let mut trouble = false;
+    let silent = AtomicUsize::new(0);
+    let beats = (0..sessions.shards()).map(|shard| beat_in(shard, &queue, &sessions, &flight, &lanes, &silent));
+    tokio::select! {
+        _ = join_all(beats) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// `silent`: shards from which no heartbeat is answered.
+async fn beat_in(
+    shard: u16,
+    queue: &Queue,
+    sessions: &Sessions,
+    flight: &Flight,
+    lanes: &Arc<Lanes>,
+    silent: &AtomicUsize,
+) {
+    let (wanted, mut trouble) = (sessions.wanted(shard), false);
     loop {
         let mut pause = sessions.lease / 3;
-        for shard in 0..sessions.shards() {
-            match beat_once(&queue, &sessions, &flight, &lanes, shard).await {
-                Ok(()) if trouble => {
+        match beat_once(queue, sessions, flight, lanes, shard).await {
+            Ok(()) if trouble => {
+                trouble = false;
+                if silent.fetch_sub(1, Ordering::Relaxed) == 1 {
                     info!("Redis is back");
-                    trouble = false;
-                    flight.hint_all();
                 }
-                Ok(()) => {}
-                Err(error) => {
-                    if !trouble {
-                        warn!(%error, "no heartbeat: Redis does not answer; trying again");
-                    }
-                    trouble = true;
-                    if sessions.may_have_run_out(shard) {
-                        // Others may have its permits by now: what stands unused must not come on top of theirs.
-                        lanes.give_up(None);
-                    }
-                    pause = (sessions.lease / 12).min(Duration::from_secs(1));
-                    break;
+                flight.hint(shard);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !trouble && silent.fetch_add(1, Ordering::Relaxed) == 0 {
+                    warn!(shard, %error, "no heartbeat: Redis does not answer; trying again");
                 }
+                trouble = true;
+                if sessions.may_have_run_out(shard) {
+                    // Others may have its permits by now: what stands unused must not come on top of theirs.
+                    lanes.give_up_all_of(shard);
+                }
+                pause = (sessions.lease / 12).min(Duration::from_secs(1));
             }
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = sessions.wanted.notified() => {}
-            () = stop.cancelled() => return,
+            () = wanted.notified() => {}
         }
     }
 }
@@ -229,9 +253,9 @@ async fn listen_once(
         let wake = message.get_payload::<String>().ok().and_then(|payload| Wake::parse(&payload));
         if let Some(wake) = wake {
             if let Some(account) = &wake.give_up
-                && flight.free() == 0
+                && flight.is_full()
             {
-                lanes.give_up(Some(account));
+                lanes.give_up(account);
             }
             flight.hint(wake.shard);
         }

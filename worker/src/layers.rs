@@ -17,13 +17,13 @@ use postroom_shared::id::MailId;
 use postroom_shared::metrics::WorkerMetrics;
 use postroom_shared::queue::{Attempt, Begun, Claimed, Event, Job, Outcome, Recipients, SessionId, Settlement, What};
 use postroom_shared::reason::Reason;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use crate::attempt_trace::{AttemptTraces, Beginning, said};
 use crate::attempted::Attempted;
+use crate::by_shard::ByShard;
 use crate::holder::Order;
 use crate::next_step::{AccountStep, NextStep, Situation, next_step};
 use crate::retry::RetryPolicy;
@@ -33,9 +33,9 @@ use crate::verdict::Verdict;
 #[derive(Clone)]
 pub struct SettleLayer {
     /// Where settlements go.
-    pub settlements: mpsc::UnboundedSender<Settlement>,
+    pub settlements: ByShard<Settlement>,
     /// Where accounts to be held go, with the settlements that wait for it.
-    pub orders: mpsc::UnboundedSender<Order>,
+    pub orders: ByShard<Order>,
     /// When a mail that failed is tried again.
     pub policy: RetryPolicy,
     /// Cancelled when there is no more time: what runs is handed back.

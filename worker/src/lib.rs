@@ -9,6 +9,7 @@ pub mod attempt_trace;
 pub mod attempted;
 pub mod backend;
 pub mod begins;
+pub mod by_shard;
 pub mod doubt;
 pub mod flight;
 pub mod handler;

@@ -17,12 +17,12 @@ use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
 use futures::FutureExt;
 use postroom_shared::metrics::WorkerMetrics;
-use postroom_shared::queue::{Claimed, Queue};
+use postroom_shared::queue::{Claimed, Queue, Settlement};
 use postroom_shared::store::{Store, StoreError};
 use postroom_shared::telemetry::Traces;
 use postroom_shared::telemetry::probe::{self, Health};
 use postroom_shared::tokens::{Sealer, Tokens};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -31,6 +31,7 @@ use crate::attempt_trace::AttemptTraces;
 use crate::attempted::Attempted;
 use crate::backend::QueueBackend;
 use crate::begins::{Begin, Begins};
+use crate::by_shard::ByShard;
 use crate::doubt::Doubts;
 use crate::flight::Flight;
 use crate::handler::Handler;
@@ -42,7 +43,7 @@ use crate::pace::Pace;
 use crate::probes::{self, Sources};
 use crate::sent::Sent;
 use crate::settings::Settings;
-use crate::turns::{self, Turns};
+use crate::turns::{self, HandedOut, Turns};
 use postroom_shared::smtp::Dialer;
 
 /// How long settlements may take at the very end; after that the lease brings the mails back.
@@ -102,7 +103,7 @@ pub async fn run(settings: Settings, orders: Orders) -> anyhow::Result<()> {
     };
     sources.found(&parts.flight, &tokens);
     info!(worker.name = %settings.name, concurrency = settings.concurrency, "the worker starts");
-    let (begins, beginning) = Begins::new();
+    let (begins, beginning) = Begins::new(parts.queue.store().shards());
     let sent = Sent::new(settings.sent.clone(), &settings.smtp.roots).map_err(anyhow::Error::msg)?;
     let (allowance, uncertain) = (settings.sent.allowance, settings.sent.uncertain);
     let doubts = Doubts { sent, allowance, uncertain, metrics: Arc::clone(&metrics) };
@@ -136,32 +137,23 @@ async fn work(
     settings: &Settings,
     parts: &Parts,
     handler: Handler,
-    beginning: mpsc::UnboundedReceiver<Begin>,
+    beginning: Vec<UnboundedReceiver<Begin>>,
     orders: Orders,
 ) {
-    let (settlements, coming) = mpsc::unbounded_channel();
+    let shards = parts.queue.store().shards();
+    let (settlements, coming) = ByShard::new(shards);
     let (feed, backends) = QueueBackend::several(cores().min(settings.concurrency));
     let (handed_out, coming_jobs) = mpsc::unbounded_channel();
-    let Parts { queue, flight, lanes, sessions, pace, metrics, traces } = parts;
+    let Parts { queue, flight, lanes, sessions, metrics, traces, .. } = parts;
     let (ended, doubts) = (CancellationToken::new(), Arc::clone(&handler.doubts));
-    let (holds, held) = mpsc::unbounded_channel();
-    let turns = Turns {
-        queue: queue.clone(),
-        sessions: Arc::clone(sessions),
-        flight: Arc::clone(flight),
-        lanes: Arc::clone(lanes),
-        pace: Arc::clone(pace),
-        handed_out: Some(handed_out),
-        ends: coming,
-        begins: beginning,
-        metrics: Arc::clone(metrics),
-        traces: Arc::clone(traces),
-    };
-    let turning = tokio::spawn(turns.run(orders.stop.clone()));
+    let (holds, held) = ByShard::new(shards);
+    let turning = take_turns(parts, coming, beginning, handed_out, &orders.stop);
     // Ends when the turns ask for no more, and ends the backends with it.
     tokio::spawn(turns::read(coming_jobs, feed));
     // Ends before the turns do: what it still has is settled by them.
-    tokio::spawn(holder::run(queue.clone(), held, settlements.clone()));
+    for orders in held {
+        tokio::spawn(holder::run(queue.clone(), orders, settlements.clone()));
+    }
     let keeping = [spawn(keeper::beat, parts, &ended), spawn(keeper::listen, parts, &ended)];
     let hurrying = tokio::spawn(hurry_after_the_drain(orders.stop.clone(), orders.hurry.clone(), settings.drain));
     // Ends when the last job was handed on and the last attempt is over.
@@ -181,7 +173,7 @@ async fn work(
     // If one of them panics, so does the whole: others would go on, and its accounts' mails never end.
     attends.collect::<JoinSet<()>>().join_all().await;
     drop((settle, handler));
-    if tokio::time::timeout(LAST_SETTLEMENTS, turning).await.is_err() {
+    if tokio::time::timeout(LAST_SETTLEMENTS, turning.join_all()).await.is_err() {
         warn!(
             mails = flight.in_hand(),
             "Redis did not take the last settlements: these mails come back with the lease"
@@ -197,6 +189,33 @@ async fn work(
     for task in keeping {
         let _ = task.await;
     }
+}
+
+/// Begins the turns of every shard.
+fn take_turns(
+    parts: &Parts,
+    ends: Vec<UnboundedReceiver<Settlement>>,
+    begins: Vec<UnboundedReceiver<Begin>>,
+    handed_out: mpsc::UnboundedSender<HandedOut>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let all = (0..parts.queue.store().shards()).zip(ends).zip(begins).map(|((shard, ends), begins)| {
+        let turns = Turns {
+            shard,
+            queue: parts.queue.clone(),
+            sessions: Arc::clone(&parts.sessions),
+            flight: Arc::clone(&parts.flight),
+            lanes: Arc::clone(&parts.lanes),
+            pace: Arc::clone(&parts.pace),
+            handed_out: Some(handed_out.clone()),
+            ends,
+            begins,
+            metrics: Arc::clone(&parts.metrics),
+            traces: Arc::clone(&parts.traces),
+        };
+        turns.run(stop.clone())
+    });
+    all.collect()
 }
 
 fn spawn<F>(

@@ -1,5 +1,6 @@
 //! The worker's turns at the queue: what ended is stored, what begins is told, and as many jobs are asked for as there are
-//! free slots; all in one question, and one question at a time, so that no two of them can cross each other.
+//! free slots; all in one question, and in each shard one question at a time, so that no two of them can cross each other. The
+//! shards take their turns each by itself: a part of Redis that does not answer keeps nobody else's mail.
 //!
 //! No settlement is ever given up while the worker lives: what a server said must not be lost because Redis was away.
 
@@ -23,7 +24,8 @@ use tracing::{info, warn};
 use crate::attempt_trace::AttemptTraces;
 use crate::backend::Feed;
 use crate::begins::Begin;
-use crate::flight::Flight;
+use crate::by_shard::OfShard;
+use crate::flight::{Asked, Flight};
 use crate::keeper::Sessions;
 use crate::lanes::{LINE, Lanes};
 use crate::pace::Pace;
@@ -33,8 +35,10 @@ const MORE_TO_COME: usize = 48;
 /// How long at most.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// What turns need.
+/// What the turns of a shard need.
 pub struct Turns {
+    /// The shard.
+    pub shard: u16,
     /// The queue.
     pub queue: Queue,
     /// The worker's sessions.
@@ -65,73 +69,75 @@ pub struct HandedOut {
     pub records: Records,
 }
 
+impl OfShard for Settlement {
+    fn shard(&self) -> u16 {
+        self.id.shard()
+    }
+}
+
 /// What is told and asked in one turn.
 struct Asking {
     session: Option<SessionId>,
     begins: Vec<Begin>,
-    /// Free slots to ask for, and accounts of which there are fewer permits now.
-    wants: Option<(usize, Vec<(AccountId, u32)>)>,
+    /// Slots to ask for, and accounts of which there are fewer permits now.
+    wants: Option<(Asked, Vec<(AccountId, u32)>)>,
 }
 
 impl Turns {
     /// Takes turns until the worker was told to stop and every attempt has ended and is stored.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut looks: Vec<Option<Instant>> = vec![None; usize::from(self.queue.store().shards())];
         let (mut ends, mut begins) = (Vec::with_capacity(MOST_ENDS), Vec::new());
-        let mut pauses = pauses();
+        let (mut look, mut pauses) = (None, pauses());
         loop {
-            let (asks, look) = (self.handed_out.is_some(), self.next_look(&looks));
+            let (asks, wake) = (self.handed_out.is_some(), self.next_look(look));
+            let in_hand = self.flight.in_hand_of(self.shard);
             // While Redis works at a third of what is in hand, the worker sends the others.
-            let most = (self.flight.in_hand() / 3).clamp(MORE_TO_COME, MOST_ENDS);
+            let most = (in_hand / 3).clamp(MORE_TO_COME, MOST_ENDS);
             tokio::select! {
                 count = self.ends.recv_many(&mut ends, most) => if count == 0 { return },
                 Some(begin) = self.begins.recv() => begins.push(begin),
                 () = stop.cancelled(), if asks => self.handed_out = None,
-                () = self.flight.hinted_at_all(), if asks => {}
-                () = sleep_until(look), if asks => {}
+                () = self.flight.hinted(self.shard), if asks => {}
+                () = sleep_until(wake), if asks => {}
             }
-            if begins.is_empty() && self.flight.in_hand() > MORE_TO_COME.max(ends.len() * 8) {
+            if begins.is_empty() && in_hand > MORE_TO_COME.max(ends.len() * 8) {
                 tokio::time::sleep(GATHER).await;
             }
             fill(&mut self.ends, &mut ends, most);
             fill(&mut self.begins, &mut begins, MOST_ENDS);
             self.lanes.expire();
-            for (shard, look) in (0..).zip(&mut looks) {
-                if look.take_if(|at| *at <= Instant::now()).is_some() {
-                    self.flight.hint(shard);
-                }
-                let ended: Vec<Settlement> = ends.extract_if(.., |end| end.id.shard() == shard).collect();
-                let begin: Vec<Begin> = begins.extract_if(.., |begin| begin.id.shard() == shard).collect();
-                if !ended.is_empty() || !begin.is_empty() || (self.handed_out.is_some() && self.flight.is_hinted(shard))
-                {
-                    self.take(shard, &ended, begin, look, &mut pauses).await;
-                }
+            if look.take_if(|at| *at <= Instant::now()).is_some() {
+                self.flight.hint(self.shard);
+            }
+            let asks = self.handed_out.is_some() && self.flight.is_hinted(self.shard);
+            if asks || !ends.is_empty() || !begins.is_empty() {
+                self.take(&ends, std::mem::take(&mut begins), &mut look, &mut pauses).await;
+                ends.clear();
             }
         }
     }
 
-    fn next_look(&self, looks: &[Option<Instant>]) -> Option<Instant> {
+    fn next_look(&self, look: Option<Instant>) -> Option<Instant> {
         let idle = self.lanes.next_expiry().map(|pause| Instant::now() + pause);
-        looks.iter().copied().flatten().chain(idle).min()
+        look.into_iter().chain(idle).min()
     }
 
-    /// One turn in one shard, again and again until Redis has what ended.
+    /// One turn, again and again until Redis has what ended.
     async fn take(
         &self,
-        shard: u16,
         ends: &[Settlement],
         begins: Vec<Begin>,
         look: &mut Option<Instant>,
         pauses: &mut ExponentialBackoff,
     ) {
-        let mut asking = self.ask(shard, ends.len(), begins, pauses).await;
+        let mut asking = self.ask(ends.len(), begins, pauses).await;
         if ends.is_empty() && asking.begins.is_empty() && asking.wants.is_none() {
             return;
         }
         let mails: Vec<MailId> = asking.begins.iter().map(|begin| begin.id).collect();
         loop {
-            let claim = asking.wants.as_ref().map(|(free, fewer)| Claim {
-                free: *free,
+            let claim = asking.wants.as_ref().map(|(asked, fewer)| Claim {
+                free: asked.jobs,
                 depth: self.pace.depth(),
                 ahead: LINE,
                 lease: self.sessions.lease(),
@@ -139,21 +145,21 @@ impl Turns {
             });
             let turn = Turn { session: asking.session.as_ref(), ends, begins: &mails, claim: claim.as_ref() };
             let asked = Instant::now();
-            match self.queue.turn(shard, &turn).await {
+            match self.queue.turn(self.shard, &turn).await {
                 Ok(answer) => {
                     clock::follow(answer.now, asked);
                     pauses.reset();
                     self.metrics.turn("ok");
-                    let (next_look, jobs) = self.heed(shard, ends, asking, answer);
+                    let (next_look, jobs) = self.heed(ends, asking, answer);
                     *look = next_look.or(*look);
-                    self.hand_out(shard, jobs).await;
+                    self.hand_out(jobs).await;
                     return;
                 }
                 Err(error) => {
                     self.metrics.turn("failed");
                     warn!(mails = ends.len(), %error, "the queue does not answer: trying again");
                     if asking.wants.take().is_some() {
-                        self.flight.want_mending(shard);
+                        self.flight.want_mending(self.shard);
                     }
                     rest(pauses).await;
                     if ends.is_empty() && mails.is_empty() {
@@ -165,86 +171,81 @@ impl Turns {
     }
 
     /// What to tell and ask besides the ends. The hint is taken before the question, so that one that comes meanwhile is not
-    /// lost; it stays if nothing can be asked for: a settlement frees a slot and looks again.
-    async fn ask(&self, shard: u16, ends: usize, mut begins: Vec<Begin>, pauses: &mut ExponentialBackoff) -> Asking {
+    /// lost; it stays if nothing can be asked for: slots that get free call who has one.
+    async fn ask(&self, ends: usize, mut begins: Vec<Begin>, pauses: &mut ExponentialBackoff) -> Asking {
         // Without a session there is nothing to ask for; the keeper hints when there is one.
-        let session = self.sessions.open(shard);
+        let session = self.sessions.open(self.shard);
         // Who comes with an older session has lost its lease.
         begins.retain(|begin| session.as_ref() == Some(&begin.session));
         let mut asking = Asking { session, begins, wants: None };
         let Some(session) = asking.session.as_ref().filter(|_| self.handed_out.is_some()) else { return asking };
-        let free = self.flight.free() + ends;
-        let mends = self.flight.wants_mending(shard);
-        if free == 0 && !mends && self.lanes.fewer(shard).is_empty() {
-            return asking;
-        }
-        let _ = self.flight.take_hint(shard);
-        if mends && let Err(error) = self.mend(shard, session).await {
+        if self.flight.wants_mending(self.shard)
+            && let Err(error) = self.mend(session).await
+        {
             warn!(%error, "the queue cannot be told what this worker has: trying again");
-            self.flight.want_mending(shard);
+            self.flight.want_mending(self.shard);
             rest(pauses).await;
             return asking;
         }
-        asking.wants = Some((free, self.lanes.fewer(shard)));
+        let (asked, fewer) = (self.flight.ask(self.shard, ends), self.lanes.fewer(self.shard));
+        if asked.jobs > 0 || !fewer.is_empty() {
+            let _ = self.flight.take_hint(self.shard);
+            asking.wants = Some((asked, fewer));
+        }
         asking
     }
 
-    async fn mend(&self, shard: u16, session: &SessionId) -> Result<(), StoreError> {
-        let (jobs, permits) = (self.flight.ids(shard), self.lanes.permits(shard));
-        self.queue.mend_session(shard, session, self.sessions.lease(), &jobs, &permits).await?;
-        self.lanes.told_all(shard, &permits);
-        self.flight.mended(shard);
+    async fn mend(&self, session: &SessionId) -> Result<(), StoreError> {
+        let (jobs, permits) = (self.flight.ids(self.shard), self.lanes.permits(self.shard));
+        self.queue.mend_session(self.shard, session, self.sessions.lease(), &jobs, &permits).await?;
+        self.lanes.told_all(self.shard, &permits);
+        self.flight.mended(self.shard);
         Ok(())
     }
 
     /// What follows from an answer. Answers when to look again, and what was handed out.
-    fn heed(
-        &self,
-        shard: u16,
-        ends: &[Settlement],
-        asking: Asking,
-        answer: TurnAnswer,
-    ) -> (Option<Instant>, Vec<Claimed>) {
+    fn heed(&self, ends: &[Settlement], mut asking: Asking, answer: TurnAnswer) -> (Option<Instant>, Vec<Claimed>) {
         for (settlement, settled) in ends.iter().zip(answer.settled) {
             tell(settlement, settled);
         }
         self.traces.settled(ends.iter().map(|end| (end.id, end.fence)));
-        self.lanes.finished(self.flight.land(ends.iter().map(|end| (end.id, end.fence))));
+        let asked = asking.wants.as_mut().map(|(asked, _)| asked);
+        self.lanes.finished(self.flight.land(ends.iter().map(|end| (end.id, end.fence)), asked));
         for begin in asking.begins {
             // Whoever asked may have been told to hurry meanwhile.
             let _ = begin.heard.send(answer.lives);
         }
         if !answer.lives {
-            if asking.session.is_some() && asking.session == self.sessions.open(shard) {
-                self.lanes.lost(shard);
-                self.sessions.lost(shard);
+            if asking.session.is_some() && asking.session == self.sessions.open(self.shard) {
+                self.lanes.lost(self.shard);
+                self.sessions.lost(self.shard);
             }
             return (None, Vec::new());
         }
-        let Some((free, fewer)) = asking.wants else {
+        let Some((asked, fewer)) = asking.wants else {
             if !ends.is_empty() {
-                self.flight.hint(shard);
+                self.flight.hint(self.shard);
             }
             return (None, Vec::new());
         };
         self.lanes.told(&fewer);
         let next_in = answer.claimed.next_in;
-        let jobs = self.take_off(shard, free, answer.claimed);
+        let jobs = self.take_off(asked.jobs, answer.claimed);
         (next_in.map(|pause| Instant::now() + pause.max(Duration::from_millis(1))), jobs)
     }
 
     /// Takes up what the queue gave: permits and jobs.
-    fn take_off(&self, shard: u16, free: usize, answer: ClaimAnswer) -> Vec<Claimed> {
+    fn take_off(&self, asked: usize, answer: ClaimAnswer) -> Vec<Claimed> {
         if answer.dead_dropped > 0 {
             warn!(
-                shard,
+                shard = self.shard,
                 dead.dropped = answer.dead_dropped,
                 "the dead letters passed POSTROOM_DEAD_BYTES: the oldest were thrown away; retry or discard some, or raise it"
             );
         }
         if answer.dead_expired > 0 {
             info!(
-                shard,
+                shard = self.shard,
                 dead.expired = answer.dead_expired,
                 "dead letters older than POSTROOM_DEAD_RETENTION were thrown away"
             );
@@ -256,29 +257,29 @@ impl Turns {
         for (account, permits) in &answer.grants {
             self.lanes.granted(account, *permits);
         }
-        if answer.more || answer.jobs.len() == free {
-            self.flight.hint(shard);
+        if answer.more || answer.jobs.len() == asked {
+            self.flight.hint(self.shard);
         }
         for job in &answer.jobs {
             self.lanes.started(&job.account);
             self.flight.take_off((job.id, job.fence), job.account.clone());
         }
         for account in &answer.give_up {
-            self.lanes.give_up(Some(account));
+            self.lanes.give_up(account);
         }
         answer.jobs
     }
 
     /// Has the records of jobs fetched, before the next turn: Redis answers one after the other, and a turn keeps it for long.
-    async fn hand_out(&self, shard: u16, jobs: Vec<Claimed>) {
+    async fn hand_out(&self, jobs: Vec<Claimed>) {
         let Some(to) = self.handed_out.as_ref().filter(|_| !jobs.is_empty()) else { return };
-        match self.queue.fetch_records(shard, &jobs).await {
+        match self.queue.fetch_records(self.shard, &jobs).await {
             // The receiver lives as long as this end; after that the lease brings the jobs back.
             Ok(records) => drop(to.send(HandedOut { jobs, records })),
             Err(error) => {
                 warn!(mails = jobs.len(), %error, "their records cannot be fetched: they go back to their place");
-                self.lanes.finished(self.flight.land(jobs.iter().map(|job| (job.id, job.fence))));
-                self.flight.want_mending(shard);
+                self.lanes.finished(self.flight.land(jobs.iter().map(|job| (job.id, job.fence)), None));
+                self.flight.want_mending(self.shard);
             }
         }
     }

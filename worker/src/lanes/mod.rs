@@ -107,24 +107,33 @@ impl Lanes {
 
     /// Closes what was idle for too long or is spent, and drops permits without a connection that no job needs.
     pub fn expire(self: &Arc<Self>) {
-        self.close_unused(None, |connection, since| since.elapsed() >= IDLE || connection.is_spent(Millis::now()));
+        self.close_unused(|_| true, |connection, since| since.elapsed() >= IDLE || connection.is_spent(Millis::now()));
     }
 
-    /// Closes every unused connection, of an account whose mail waits elsewhere or (`None`) of all.
-    pub fn give_up(self: &Arc<Self>, account: Option<&AccountId>) {
-        self.close_unused(account, |_, _| true);
+    /// Closes every unused connection of an account, whose mail waits elsewhere.
+    pub fn give_up(self: &Arc<Self>, account: &AccountId) {
+        self.close_unused(|known| known == account, |_, _| true);
+    }
+
+    /// Closes every unused connection of a shard's accounts.
+    pub fn give_up_all_of(self: &Arc<Self>, shard: u16) {
+        self.close_unused(|known| self.flight.shard_of(known) == shard, |_, _| true);
     }
 
     /// Closes every connection, now that no mail needs one: the worker stops. When this ends the permits may go back.
     pub async fn close_all(self: &Arc<Self>) {
-        self.give_up(None);
+        self.close_unused(|_| true, |_, _| true);
         self.closing.close();
         let _ = tokio::time::timeout(LAST_WORDS, self.closing.wait()).await;
     }
 
-    fn close_unused(self: &Arc<Self>, only: Option<&AccountId>, mut may_go: impl FnMut(&Connection, Instant) -> bool) {
+    fn close_unused(
+        self: &Arc<Self>,
+        of: impl Fn(&AccountId) -> bool,
+        mut may_go: impl FnMut(&Connection, Instant) -> bool,
+    ) {
         let mut lanes = self.lanes();
-        for (account, lane) in lanes.iter_mut().filter(|(account, _)| only.is_none_or(|only| only == *account)) {
+        for (account, lane) in lanes.iter_mut().filter(|(account, _)| of(account)) {
             for connection in lane.take_unused(usize::MAX, &mut may_go) {
                 match connection {
                     None => {

@@ -9,7 +9,7 @@ use postroom_it::{PATIENCE, Persistence, Process, RedisServer, Rig, mail_json, r
 use postroom_sandbox::{CLIENT_ID, CLIENT_SECRET, ConfigChange, Sandbox};
 use postroom_shared::account::AccountId;
 use postroom_shared::id::MailId;
-use postroom_shared::queue::{PushError, Pushed, Queue};
+use postroom_shared::queue::{MailState, PushError, Pushed, Queue};
 use postroom_shared::store::StoreError;
 
 use crate::support::mail;
@@ -224,14 +224,14 @@ async fn what_no_replica_has_is_not_called_stored() {
     assert!(keys.iter().any(|key| key.contains(&again.id().to_string())), "{keys:?}");
 }
 
-/// Three masters and a replica of each.
-async fn cluster() -> Vec<RedisServer> {
+/// A Cluster of so many servers: the first three have all slots, the others nothing yet.
+async fn servers_of_a_cluster(count: usize, further: &[&str]) -> Vec<RedisServer> {
     let mut servers = Vec::new();
     let mut buses = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..count {
         let bus = free_port().to_string();
         let of_cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &bus];
-        servers.push(server(&[&GUARDED[..], &of_cluster].concat()).await);
+        servers.push(server(&[further, &of_cluster].concat()).await);
         buses.push(bus);
     }
     for (number, server) in servers.iter().enumerate() {
@@ -245,9 +245,15 @@ async fn cluster() -> Vec<RedisServer> {
         tell(server, &["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
     }
     for server in &servers {
-        until_told(server, &["CLUSTER", "INFO"], "cluster_known_nodes:6").await;
+        until_told(server, &["CLUSTER", "INFO"], &format!("cluster_known_nodes:{count}")).await;
         until_told(server, &["CLUSTER", "INFO"], "cluster_state:ok").await;
     }
+    servers
+}
+
+/// Three masters and a replica of each.
+async fn cluster() -> Vec<RedisServer> {
+    let servers = servers_of_a_cluster(6, &GUARDED).await;
     for (master, replica) in servers.iter().zip(&servers[3..]) {
         let id: String = master.ask(&["CLUSTER", "MYID"]).await.unwrap();
         tell(replica, &["CLUSTER", "REPLICATE", &id]).await;
@@ -258,15 +264,74 @@ async fn cluster() -> Vec<RedisServer> {
     servers
 }
 
+fn address_of(servers: &[RedisServer]) -> String {
+    let hosts: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port().unwrap())).collect();
+    format!("redis+cluster://{}", hosts.join(","))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_loses_a_master_and_no_mail_is_lost() {
     let servers = cluster().await;
-    let hosts: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port().unwrap())).collect();
-    let rig = rig_at(&format!("redis+cluster://{}", hosts.join(",")), "12").await;
+    let rig = rig_at(&address_of(&servers), "12").await;
     lose_a_master("Cluster", &rig, &servers[0]).await;
     for master in &servers[1..3] {
         assert!(master.ask::<u64>(&["DBSIZE"]).await.unwrap() > 0, "the shards are spread");
     }
     until_told(&servers[3], &["INFO", "replication"], "role:master").await;
     everything_can_be_asked(&rig).await;
+}
+
+/// Mails handed over for each of these accounts, and the ids.
+async fn hand_over_to(queue: &Queue, accounts: &[AccountId], count: usize) -> Vec<MailId> {
+    let mut ids = Vec::new();
+    for number in 0..count {
+        for account in accounts {
+            let new = mail(queue, account, &mail_json(account.reveal(), "x@example.org", &number.to_string()));
+            ids.push(queue.push(&new).await.unwrap().id());
+        }
+    }
+    ids
+}
+
+async fn until_sent(queue: &Queue, ids: &[MailId]) {
+    for id in ids {
+        until("a mail to be sent", PATIENCE, || async {
+            let told = queue.mail(*id).await?.map(|told| told.state);
+            Ok((told == Some(MailState::Sent)).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// Without replicas nobody takes a lost master's place. It hangs, and is not gone: its answers are waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_hangs_keeps_only_the_mail_that_lies_on_it() {
+    let servers = servers_of_a_cluster(3, &["--cluster-require-full-coverage", "no"]).await;
+    let rig = rig_at(&address_of(&servers), "12").await;
+    let (queue, mut there, mut elsewhere) = (rig.queue().await.unwrap(), Vec::new(), Vec::new());
+    for number in 0..12 {
+        let account = rig.add_account(&format!("user{number}@example.com")).await.unwrap();
+        let first = hand_over_to(&queue, std::slice::from_ref(&account), 1).await[0];
+        let found: Vec<String> = servers[0].ask(&["KEYS", &format!("*{first}")]).await.unwrap();
+        if found.is_empty() { elsewhere.push(account) } else { there.push(account) }
+    }
+    assert!(!there.is_empty() && !elsewhere.is_empty(), "{there:?}, {elsewhere:?}");
+    let lease = Duration::from_secs(5);
+    let settings = [("POSTROOM_LEASE", "5s"), ("POSTROOM_LOGIN_BURST", "1000")];
+    let mut worker = rig.worker(&settings).unwrap();
+    until_sent(&queue, &hand_over_to(&queue, &elsewhere, 1).await).await;
+    // So many that some are in hand, of which the ends cannot be told.
+    let kept = hand_over_to(&queue, &there, 200).await;
+    until_sent(&queue, &kept[..there.len()]).await;
+    servers[0].signal("STOP").await.unwrap();
+    let began = Instant::now();
+    while began.elapsed() < lease * 3 {
+        until_sent(&queue, &hand_over_to(&queue, &elsewhere, 2).await).await;
+    }
+    assert!(!worker.log().contains("the session was lost"), "{}", worker.log());
+    servers[0].signal("CONT").await.unwrap();
+    until_sent(&queue, &kept).await;
+    assert_eq!(rig.sandbox.stats().doubled, 0);
+    assert!(worker.stop().await.unwrap().success(), "{}", worker.log());
 }

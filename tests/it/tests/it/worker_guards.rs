@@ -14,9 +14,9 @@ use postroom_shared::reason::Reason;
 use postroom_shared::telemetry::Traces;
 use postroom_worker::attempt_trace::AttemptTraces;
 use postroom_worker::attempted::Attempted;
+use postroom_worker::by_shard::ByShard;
 use postroom_worker::layers::{Panicked, SettleLayer};
 use postroom_worker::retry::RetryPolicy;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -32,8 +32,8 @@ where
     let alice = account(&queue, "alice@example.com").await;
     queue.push(&job(&queue, &alice)).await.unwrap();
     let claimed = Session::open(&queue).await.claim(1).await.jobs.remove(0);
-    let (settlements, mut settled) = mpsc::unbounded_channel();
-    let (orders, _orders) = mpsc::unbounded_channel();
+    let shards = queue.store().shards();
+    let ((settlements, mut settled), (orders, _orders)) = (ByShard::new(shards), ByShard::new(shards));
     let mut service = ServiceBuilder::new()
         .layer(SettleLayer {
             settlements,
@@ -49,7 +49,7 @@ where
         .layer(TimeoutLayer::new(limit))
         .service(service_fn(handler));
     service.ready().await.unwrap().call(Task::new(claimed)).await.unwrap();
-    settled.recv().await.unwrap()
+    settled.remove(0).recv().await.unwrap()
 }
 
 const LONG: Duration = Duration::from_secs(3_600);
